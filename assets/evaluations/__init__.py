@@ -1,0 +1,1 @@
+"""Backtests, metrics, the leakage audit and the report."""

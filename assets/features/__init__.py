@@ -1,0 +1,1 @@
+"""What was known of a video at a cutoff, and what became of it."""

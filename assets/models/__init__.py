@@ -1,0 +1,1 @@
+"""Training sets, forecasters and their stored versions."""

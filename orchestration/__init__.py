@@ -1,0 +1,1 @@
+"""Assembles the platform: definitions, jobs, schedules, the command line."""

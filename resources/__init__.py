@@ -1,0 +1,1 @@
+"""What assets use: settings, the clock, the simulator and other collectors. No asset is defined here."""
