@@ -1,0 +1,181 @@
+"""What `upswell.yaml` may say, checked: the start, the cutoffs and the targets.
+
+The shipped file beside this module is the default; a file of the same form in the home overrides it key by key.
+Nothing here reads the warehouse or knows how a target is computed.
+"""
+
+import hashlib
+import json
+import os
+import re
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+SHIPPED = Path(__file__).with_name("upswell.yaml")
+_DURATION = re.compile(r"(\d+)([hd])")
+
+
+class SettingsError(ValueError):
+    """A settings file is wrong: names the file, the field and the remedy."""
+
+
+def parse_duration(text: str) -> timedelta:
+    """A length of time such as `36h` or `7d`.
+
+    Raises:
+        ValueError: `text` has another form.
+    """
+    match = _DURATION.fullmatch(str(text))
+    if not match:
+        raise ValueError(f"{text!r} is no length of time; write hours or days, such as 36h or 7d")
+    return timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1))
+
+
+def cutoff_age(cutoff: str) -> timedelta:
+    """The age at which a cutoff falls: `pre` and `0h` are both at the anchor."""
+    return timedelta(0) if cutoff == "pre" else parse_duration(cutoff)
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+
+
+def _horizon(value: Any) -> Any:
+    return None if value == "variable" else parse_duration(value)
+
+
+class MeasuredTarget(BaseModel):
+    """A number observed at a horizon after the anchor."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    metric: str
+    anchor: Literal["published_at", "first_seen_at", "any"] = "any"
+    horizon: Annotated[timedelta | None, BeforeValidator(_horizon)]
+    tolerance: Duration = timedelta(hours=12)
+    transform: Literal["log", "none"] = "log"
+    sources: tuple[str, ...] | None = None
+
+    @model_validator(mode="after")
+    def _tolerance_inside_horizon(self) -> Self:
+        if self.horizon is not None and self.tolerance >= self.horizon:
+            raise ValueError("tolerance must be shorter than horizon")
+        return self
+
+
+class ClassTarget(BaseModel):
+    """1 where a measured target is at or above a percentile fitted on training rows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    of: str
+    percentile: float = Field(gt=0, lt=100)
+    relative_to: Literal["channel"] | None = None
+
+
+class CompositeTarget(BaseModel):
+    """A weighted sum of measured targets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    weights: dict[str, float] = Field(min_length=1)
+
+
+Target = MeasuredTarget | ClassTarget | CompositeTarget
+
+
+class Settings(BaseModel):
+    """The checked content of `upswell.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    start: date
+    first_origin: date
+    cutoffs: tuple[str, ...] = Field(min_length=1)
+    max_record_bytes: int = Field(gt=0)
+    targets: dict[str, Target]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for cutoff in self.cutoffs:
+            cutoff_age(cutoff)
+        if self.first_origin.weekday() != 0 or self.first_origin < self.start:
+            raise ValueError(f"first_origin {self.first_origin} must be a Monday on or after start {self.start}")
+        for name in self.targets:
+            for part in self.parts(name):
+                if not isinstance(self.targets.get(part), MeasuredTarget):
+                    raise ValueError(f"targets.{name}: {part!r} is not a measured target of this file")
+        return self
+
+    def parts(self, target: str) -> tuple[str, ...]:
+        """The measured targets that a target is made of (itself, where it is one)."""
+        definition = self.targets[target]
+        if isinstance(definition, ClassTarget):
+            return (definition.of,)
+        if isinstance(definition, CompositeTarget):
+            return tuple(definition.weights)
+        return (target,)
+
+    def measured(self, target: str) -> list[MeasuredTarget]:
+        """The definitions of the measured targets that a target is made of."""
+        return [definition for part in self.parts(target) if isinstance(definition := self.targets[part], MeasuredTarget)]
+
+    def refusal(self, target: str, cutoff: str) -> str | None:
+        """Why a (target, cutoff) pair cannot be forecast, or None.
+
+        A pair whose cutoff plus tolerance reaches the horizon would let the outcome be observed before the forecast.
+        """
+        for definition in self.measured(target):
+            if definition.horizon is None:
+                continue
+            if cutoff_age(cutoff) + definition.tolerance >= definition.horizon:
+                return (
+                    f"{target} at {cutoff}: the cutoff plus the tolerance reaches the horizon, "
+                    "so the outcome may be observed before the forecast; choose an earlier cutoff"
+                )
+        return None
+
+    def fingerprint(self) -> str:
+        """sha256 of the settings that decide what derived tables hold."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def default_home() -> Path:
+    """`UPSWELL_HOME`, or `./var`; links resolved, so that two names of one home share its locks."""
+    return Path(os.environ.get("UPSWELL_HOME") or "var").expanduser().resolve()
+
+
+def load_settings(home: Path) -> Settings:
+    """The settings of a home: the shipped file, overridden key by key by `upswell.yaml` in the home.
+
+    Raises:
+        SettingsError: A file does not parse or a value is wrong; names file, field and remedy.
+    """
+    values = yaml.safe_load(SHIPPED.read_text())
+    own = home / "upswell.yaml"
+    if own.exists():
+        try:
+            loaded = yaml.safe_load(own.read_text()) or {}
+        except yaml.YAMLError as error:
+            raise SettingsError(f"{own}: not YAML: {error}") from error
+        if not isinstance(loaded, dict):
+            raise SettingsError(f"{own}: expected a mapping of settings, such as `start: 2024-01-01`")
+        targets = {**values["targets"], **(loaded.get("targets") or {})}
+        values = {**values, **loaded, "targets": {name: value for name, value in targets.items() if value is not None}}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"] if not str(part).endswith("Target")) or "settings"
+        line = f"{path}: {where}: {problem['msg']} (got {problem['input']!r})"
+        lines.append(line if len(line) < 400 else line[:400] + "...")
+    return "\n".join(dict.fromkeys(lines))
+
+
+def midnight(day: date) -> datetime:
+    """The start of a day, naive UTC."""
+    return datetime(day.year, day.month, day.day)
