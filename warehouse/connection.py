@@ -1,0 +1,382 @@
+"""The one way to open the warehouse file, and the one way to open DuckDB without it.
+
+Open late, close early: read, close, compute, then write. Nothing may suspend inside the `with`, and no other code
+opens the file, not even to hash or copy it: closing any descriptor of it drops DuckDB's own lock in this process.
+So a process has the file open at most once at a time. What the tables hold is in `contracts`, the queue in `lock`.
+"""
+
+import ctypes
+import itertools
+import os
+import re
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import duckdb
+
+from warehouse import lock, schema
+from warehouse.contracts import quoted
+from warehouse.errors import WarehouseError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SPILL = "spill"
+_PAUSE_S = 0.05
+_OUTSIDER = re.compile(r"\(PID (\d+)\)")
+_FULL = ("No space left on device", "File too large", "Disk quota exceeded")
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+T = TypeVar("T")
+_spills = itertools.count()
+
+
+class WarehouseBusyError(WarehouseError):
+    """Another process holds the warehouse; names its PID and the remedy."""
+
+
+class WarehouseFullError(WarehouseError):
+    """The disk is full; nothing was written."""
+
+
+@dataclass(frozen=True)
+class _Session:
+    """What a thread has open: a nested read uses the same connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    mode: Literal["read", "write"]
+    process: int
+
+
+class _Threads(threading.local):
+    def __init__(self) -> None:
+        self.sessions: dict[Path, _Session] = {}
+
+
+_threads = _Threads()
+# One thread of a process at a time has a file open, since closing a second handle would drop the first one's lock.
+_process_locks: dict[Path, threading.Lock] = {}
+# Files (path, device, inode) that this process has seen with the declared tables.
+_current: set[tuple[Path, int, int]] = set()
+
+
+class Warehouse:
+    """The warehouse of a home: `warehouse.duckdb` and the files of its lock.
+
+    Args:
+        home: Folder of the warehouse; links are resolved, so that two names of one home share its lock.
+        patience_s: Seconds to wait for others before `WarehouseBusyError`.
+    """
+
+    def __init__(self, home: Path, patience_s: float = 60.0) -> None:
+        self.home = Path(os.path.realpath(home))
+        self.path = self.home / "warehouse.duckdb"
+        self.patience_s = patience_s
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection under the shared lock; inside another `read` or `write` of the thread, that one's.
+
+        Raises:
+            WarehouseBusyError: Another process holds the file for longer than `patience_s`.
+        """
+        session = self._session()
+        if session is not None:
+            yield session.connection
+            return
+        self._bring_up_to_date()
+        with self._locked(exclusive=False) as deadline, self._connected("read", deadline) as con:
+            yield con
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection in a transaction under the exclusive lock: commits at the end, rolls back on an error.
+
+        Raises:
+            WarehouseBusyError: Another process holds the file for longer than `patience_s`.
+            WarehouseFullError: The disk is full; the transaction is rolled back.
+            RuntimeError: The thread is already inside `read` or `write` of this warehouse.
+        """
+        self._refuse_nested("write")
+        with (
+            self._explained(),
+            self._locked(exclusive=True) as deadline,
+            self._connected("write", deadline) as con,
+            _transaction(con),
+        ):
+            yield con
+
+    @contextmanager
+    def closed(self) -> Iterator[Path]:
+        """The path of the file while nobody has it open: exclusive, with current tables and no write-ahead log.
+
+        Raises:
+            WarehouseBusyError: Another process holds the file for longer than `patience_s`.
+            RuntimeError: The thread is already inside `read` or `write` of this warehouse.
+        """
+        self._refuse_nested("closed")
+        with self._explained(), self._locked(exclusive=True) as deadline:
+            with self._connected("write", deadline) as con:
+                con.execute("CHECKPOINT")
+            yield self.path
+
+    def extract(
+        self, queries: Mapping[str, str], parameters: Mapping[str, object] | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Copy the result of each query into a table of that name in a new in-memory connection.
+
+        All queries see the same state; the lock is free again when this returns.
+
+        Args:
+            queries: One SELECT per table name.
+            parameters: Values of the `$name` parameters; each query uses those that it names.
+
+        Raises:
+            WarehouseBusyError: Another process holds the file for longer than `patience_s`.
+        """
+        session = self._session()
+        if session is None:
+            self._bring_up_to_date()
+        target = scratch(self.home / SPILL)
+        try:
+            if session is not None:
+                _copy_from(session.connection, target, queries, parameters or {})
+            else:
+                with self._locked(exclusive=False) as deadline:
+                    attach = f"ATTACH {_literal(self.path)} AS warehouse (READ_ONLY)"
+                    self._patiently(lambda: target.execute(attach), deadline)
+                    _copy_attached(target, queries, parameters or {})
+        except BaseException:
+            target.close()
+            raise
+        return target
+
+    def query(self, sql: str, parameters: Mapping[str, object] | None = None) -> "pa.Table":
+        """The result of one short read."""
+        with self.read() as con:
+            return con.execute(sql, parameters or {}).to_arrow_table()
+
+    def _session(self) -> _Session | None:
+        session = _threads.sessions.get(self.path)
+        return session if session is not None and session.process == os.getpid() else None
+
+    def _refuse_nested(self, wanted: str) -> None:
+        session = self._session()
+        if session is not None:
+            raise RuntimeError(
+                f"{wanted} of {self.path} inside its {session.mode} would wait for itself: read, close, compute, then write"
+            )
+
+    @contextmanager
+    def _locked(self, *, exclusive: bool) -> Iterator[float]:
+        """Hold the queue's lock; gives the moment at which patience ends."""
+        deadline = time.monotonic() + self.patience_s
+        process = os.getpid()
+        self.home.mkdir(parents=True, exist_ok=True)
+        thread_lock = _process_locks.setdefault(self.path, threading.Lock())
+        if not thread_lock.acquire(timeout=self.patience_s):
+            raise self._busy([process])
+        try:
+            try:
+                descriptor = lock.acquire(self.home, exclusive=exclusive, deadline=deadline)
+            except lock.LockTimeoutError as error:
+                raise self._busy(error.holders) from None
+            try:
+                yield deadline
+            finally:
+                if os.getpid() == process:
+                    lock.release(descriptor)
+        finally:
+            if os.getpid() == process:
+                thread_lock.release()
+
+    @contextmanager
+    def _connected(self, mode: Literal["read", "write"], deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open the file for this thread, bring it to the declared tables when writing, and close it."""
+        process = os.getpid()
+        spill = _spill_directory(self.home / SPILL)
+        con = self._patiently(lambda: _connect(self.path, spill, read_only=mode == "read"), deadline)
+        try:
+            if mode == "write":
+                self._apply_schema(con)
+                _sweep(self.home / SPILL)
+            _threads.sessions[self.path] = _Session(con, mode, process)
+            yield con
+        finally:
+            if os.getpid() == process:
+                _threads.sessions.pop(self.path, None)
+                con.close()
+
+    def _bring_up_to_date(self) -> None:
+        """Create or upgrade the file before a read, once per process and file."""
+        if self._identity() in _current:
+            return
+        if self.path.exists():
+            with self._locked(exclusive=False) as deadline, self._connected("read", deadline) as con:
+                current = schema.is_current(con)
+            if current:
+                self._remember_current()
+                return
+        with self._explained(), self._locked(exclusive=True) as deadline, self._connected("write", deadline):
+            pass
+
+    def _apply_schema(self, con: duckdb.DuckDBPyConnection) -> None:
+        if not schema.is_current(con):
+            if self._identity() in _current:
+                raise WarehouseError(f"{self.path} was changed by another version of Upswell: restart this process")
+            schema.bring_up_to_date(con)
+        self._remember_current()
+
+    def _identity(self) -> tuple[Path, int, int] | None:
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return self.path, status.st_dev, status.st_ino
+
+    def _remember_current(self) -> None:
+        identity = self._identity()
+        if identity is not None:
+            _current.add(identity)
+
+    def _patiently(self, open_file: Callable[[], T], deadline: float) -> T:
+        """Open the file, waiting for a program that has it open without queueing, such as the duckdb shell."""
+        while True:
+            try:
+                return open_file()
+            except duckdb.IOException as error:
+                if "Could not set lock" not in str(error):
+                    raise WarehouseError(f"{self.path} cannot be opened: {error}") from error
+                if time.monotonic() + _PAUSE_S > deadline:
+                    raise self._busy([int(pid) for pid in _OUTSIDER.findall(str(error))]) from error
+            time.sleep(_PAUSE_S)
+
+    def _busy(self, holders: list[int]) -> WarehouseBusyError:
+        named = ", ".join(_describe(pid) for pid in holders) or "a process that the system does not name"
+        remedy = f"wait, or end it (kill {holders[0]})" if holders and holders[0] != os.getpid() else "wait"
+        return WarehouseBusyError(
+            f"{self.path} is held by {named} (waited {self.patience_s:g} s); {remedy}, "
+            "or read the published warehouse.snapshot.duckdb"
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say in one line that the disk is full."""
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:
+            if not any(text in str(error) for text in _FULL):
+                raise
+            raise WarehouseFullError(
+                f"no space for {self.path}: nothing of this write was kept; free space on {self.home} and run it again"
+            ) from error
+
+
+def scratch(directory: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection to compute in: UTC, no extension fetched from the network.
+
+    Args:
+        directory: Where intermediate results spill when memory is short; by default the system's temporary folder.
+    """
+    return _connect(":memory:", _spill_directory(directory or Path(tempfile.gettempdir()) / "upswell-spill"))
+
+
+def _connect(path: Path | str, spill: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(str(path), read_only=read_only, config={**_CONFIG, "temp_directory": str(spill)})
+    con.execute("SET TimeZone = 'UTC'")
+    return con
+
+
+@contextmanager
+def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    process = os.getpid()
+    con.execute("BEGIN")
+    try:
+        yield
+        if os.getpid() == process:
+            con.execute("COMMIT")
+    except BaseException:
+        if os.getpid() == process:
+            with suppress(duckdb.Error):  # where the disk was full, the transaction is already gone
+                con.execute("ROLLBACK")
+        raise
+
+
+def _copy_attached(
+    target: duckdb.DuckDBPyConnection, queries: Mapping[str, str], parameters: Mapping[str, object]
+) -> None:
+    target.execute("USE warehouse")
+    try:
+        for name, query in queries.items():
+            target.execute(f"CREATE TABLE memory.main.{quoted(name)} AS {query}", _used(target, query, parameters))
+    finally:
+        target.execute("USE memory")
+        target.execute("DETACH warehouse")
+
+
+def _copy_from(
+    source: duckdb.DuckDBPyConnection,
+    target: duckdb.DuckDBPyConnection,
+    queries: Mapping[str, str],
+    parameters: Mapping[str, object],
+) -> None:
+    """The same for a thread that has the file open already, and so cannot attach it."""
+    for name, query in queries.items():
+        target.register("extracted_rows", source.execute(query, _used(source, query, parameters)).to_arrow_table())
+        target.execute(f"CREATE TABLE {quoted(name)} AS FROM extracted_rows")
+        target.unregister("extracted_rows")
+
+
+def _used(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, object]) -> dict[str, object]:
+    """The parameters that a query names; DuckDB refuses others."""
+    statements = con.extract_statements(query)
+    if len(statements) != 1:
+        raise ValueError(f"expected one SELECT, got {len(statements)} statements: {query[:200]}")
+    return {name: value for name, value in parameters.items() if name in statements[0].named_parameters}
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _spill_directory(parent: Path) -> Path:
+    """A folder for one connection: two that share a folder overwrite each other's temporary files."""
+    return parent / f"{os.getpid()}-{next(_spills)}"
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the temporary files of processes that were killed."""
+    if parent.is_dir():
+        for folder in parent.iterdir():
+            if not Path("/proc", folder.name.split("-")[0]).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _describe(pid: int) -> str:
+    if pid == os.getpid():
+        return f"another thread of this process ({pid})"
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        command = ""
+    return f"process {pid} ({command[:80]})" if command else f"process {pid}"
+
+
+def _forget_in_child() -> None:
+    """A forked child shares the parent's database but must never touch it, not even to free its memory."""
+    for session in _threads.sessions.values():
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session.connection))
+    _threads.sessions.clear()
+    _process_locks.clear()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)

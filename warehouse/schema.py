@@ -1,0 +1,137 @@
+"""Brings the file of a home to the declared tables: creates, migrates and rebuilds, in one transaction.
+
+Raw tables are changed only by the numbered files in `warehouse/migrations/` (`0001_<what>.sql`); a derived table
+whose declared columns changed is dropped and created empty, and its partitions count as never made.
+`lineage.versions` says what was applied last. Rows are not written here, lineage.columns apart.
+"""
+
+import hashlib
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from warehouse.contracts import Table, column_lineage, load_tables, quoted, table
+from warehouse.errors import WarehouseError
+from warehouse.writer import replace_rows
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_VERSIONS = (
+    'CREATE TABLE IF NOT EXISTS "lineage"."versions" ("contract" VARCHAR NOT NULL, "migration" INTEGER NOT NULL)'
+)
+
+
+class SchemaError(WarehouseError):
+    """The file of a home cannot be brought to the declared tables; names the table and the remedy."""
+
+
+@cache
+def contract_version() -> str:
+    """sha256 of everything declared that the file reflects: tables, columns, lineage, migrations."""
+    parts = [declared.ddl for declared in load_tables().values()]
+    parts += [str(row) for row in column_lineage()]
+    parts += [path.name for _, path in _migrations()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def is_current(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the file has the declared tables; costs one small read."""
+    applied = _applied(con)
+    return applied is not None and applied[0] == contract_version()
+
+
+def bring_up_to_date(con: duckdb.DuckDBPyConnection) -> None:
+    """Apply the declarations in one transaction; an error leaves the file as it was.
+
+    Raises:
+        SchemaError: The file is of a newer version, or a raw table differs and no migration mends it.
+    """
+    con.execute("BEGIN")
+    try:
+        _apply(con)
+        con.execute("COMMIT")
+    except BaseException:
+        con.execute("ROLLBACK")
+        raise
+
+
+def write_lineage(con: duckdb.DuckDBPyConnection) -> int:
+    """Replace `lineage.columns` by what the declarations say; returns the number of rows."""
+    import pyarrow as pa
+
+    columns = table("lineage.columns")
+    rows = column_lineage()
+    arrays = {name: pa.array([row[name] for row in rows], pa.string()) for name in columns.column_names}
+    return replace_rows(con, columns, pa.table(arrays), {})
+
+
+def _apply(con: duckdb.DuckDBPyConnection) -> None:
+    applied = _applied(con)
+    latest = max((number for number, _ in _migrations()), default=0)
+    if applied is not None:
+        _migrate(con, applied[1], latest)
+    for schema in dict.fromkeys(declared.schema for declared in load_tables().values()):
+        con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+    rebuilt = [declared for declared in load_tables().values() if _bring_table(con, declared)]
+    for declared in rebuilt:
+        con.execute('DELETE FROM "lineage"."partitions" WHERE "table" = $name', {"name": declared.full_name})
+    write_lineage(con)
+    con.execute(_VERSIONS)
+    con.execute('DELETE FROM "lineage"."versions"')
+    con.execute(
+        'INSERT INTO "lineage"."versions" VALUES ($contract, $migration)',
+        {"contract": contract_version(), "migration": latest},
+    )
+
+
+def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table) -> bool:
+    """Create or rebuild one table; whether rows of it were dropped."""
+    stored = _stored_columns(con, declared)
+    wanted = {column.name: (column.type, column.required) for column in declared.columns}
+    if stored == wanted:
+        return False
+    if stored and declared.schema == "raw":
+        differing = sorted(name for name in stored.keys() | wanted.keys() if stored.get(name) != wanted.get(name))
+        raise SchemaError(
+            f"{declared.full_name}: column {', '.join(differing)} of the file differs from the declaration; "
+            f"add a migration {MIGRATIONS.name}/NNNN_<what>.sql that mends it"
+        )
+    con.execute(f"DROP TABLE IF EXISTS {declared.identifier}")
+    con.execute(declared.ddl)
+    return bool(stored)
+
+
+def _stored_columns(con: duckdb.DuckDBPyConnection, declared: Table) -> dict[str, tuple[str, bool]]:
+    rows = con.execute(
+        """
+        SELECT column_name, data_type, NOT is_nullable
+        FROM duckdb_columns()
+        WHERE database_name = current_database() AND schema_name = $schema AND table_name = $name
+        """,
+        {"schema": declared.schema, "name": declared.name},
+    ).fetchall()
+    return {name: (type_, required) for name, type_, required in rows}
+
+
+def _applied(con: duckdb.DuckDBPyConnection) -> tuple[str, int] | None:
+    try:
+        row = con.execute('SELECT "contract", "migration" FROM "lineage"."versions"').fetchone()
+    except duckdb.CatalogException:
+        return None
+    return None if row is None else (row[0], row[1])
+
+
+def _migrate(con: duckdb.DuckDBPyConnection, done: int, latest: int) -> None:
+    if done > latest:
+        raise SchemaError(f"the warehouse has migration {done}, this Upswell knows {latest}: install a newer Upswell")
+    for number, path in _migrations():
+        if number > done:
+            con.execute(path.read_text(encoding="utf-8"))
+
+
+def _migrations() -> list[tuple[int, Path]]:
+    """The migrations in order of their numbers, which are 1, 2, 3, ..."""
+    found = sorted((int(path.name.split("_")[0]), path) for path in MIGRATIONS.glob("*.sql"))
+    if [number for number, _ in found] != list(range(1, len(found) + 1)):
+        raise SchemaError(f"{MIGRATIONS}: migrations are numbered 1, 2, 3, ... without a gap")
+    return found

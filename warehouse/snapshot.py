@@ -1,0 +1,50 @@
+"""The published copy of the warehouse, for readers that must never wait: services, notebooks, dashboards.
+
+It is a whole state of the file, put in place at once; a reader keeps the one it opened. What to publish when is
+decided elsewhere.
+"""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from warehouse.connection import Warehouse
+
+NAME = "warehouse.snapshot.duckdb"
+_CHUNK = 16 * 2**20
+
+
+def publish(warehouse: Warehouse) -> Path:
+    """Copy the warehouse to `warehouse.snapshot.duckdb` in its home and return that path.
+
+    Raises:
+        WarehouseBusyError: Another process holds the file for longer than the warehouse's patience.
+        WarehouseFullError: No space for the copy; the former snapshot stays.
+    """
+    final = warehouse.home / NAME
+    partial = (
+        warehouse.home / f"{NAME}.partial"
+    )  # one name: the lock admits one publisher, and a killed one leaves no litter
+    with warehouse.closed() as path:
+        try:
+            with path.open("rb") as source, partial.open("wb") as copy:
+                # Against programs that do not queue: DuckDB asks for this lock, and the log is not copied.
+                fcntl.lockf(source, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                shutil.copyfileobj(source, copy, _CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.replace(partial, final)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    _sync_folder(warehouse.home)
+    return final
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
