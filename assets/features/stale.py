@@ -1,0 +1,204 @@
+"""Which anchor days of the feature tables are missing, or were made from other input, code or settings.
+
+A landing is absorbed by a table once every day that its records bear on has been rebuilt from it; the mark is written
+in the transaction that writes the rows, so that a crash leaves the landing unabsorbed and the next run does it again.
+"""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from assets.features.build import HISTORY, TABLES, Anchors, build, code_version
+from resources.settings import MeasuredTarget, Settings, cutoff_age
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import replace_partition
+
+_TOUCHED = (Path(__file__).parent / "touched.sql").read_text()
+_LEVELS_AGE = timedelta(hours=252)
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild of some days wrote: rows per day, and the landings that it absorbed."""
+
+    rows: dict[date, int]
+    landings: int
+
+
+def stale_days(warehouse: Warehouse, settings: Settings, anchors: Anchors, now: datetime) -> list[date]:
+    """The anchor days, in order, that some feature table has to be rebuilt for."""
+    stale: set[date] = set()
+    first, last = settings.start, now.date()
+    for name in TABLES:
+        for days in _touched(warehouse, settings, anchors, name).values():
+            stale.update(days)
+        stale.update(_outdated(warehouse, settings, name, now))
+    return sorted(day for day in stale if first <= day <= last)
+
+
+def ranges(days: list[date], gap: int = 7) -> list[tuple[date, date]]:
+    """Cuts sorted days into ranges [first, last]; a gap of fewer than `gap` days is bridged rather than cut."""
+    found: list[tuple[date, date]] = []
+    for day in days:
+        if found and (day - found[-1][1]).days <= gap:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def rebuild(
+    name: str,
+    warehouse: Warehouse,
+    settings: Settings,
+    anchors: Anchors,
+    start: date,
+    end: date,
+    now: datetime,
+    run_id: str,
+) -> Rebuilt:
+    """Rebuilds a feature table for the days in [start, end) and records what it was made from, in one transaction."""
+    touched = _touched(warehouse, settings, anchors, name)
+    absorbed = sorted(landing for landing, days in touched.items() if all(start <= day < end for day in days))
+    rows = build(name, warehouse, settings, anchors, start, end, now)
+    declared = table(f"features.{name}")
+    with warehouse.write() as con:
+        replace_partition(con, declared, rows, start, end)
+        counts = _count_by_day(con, name, start, end)
+        version = _version(settings, name)
+        days = [start + timedelta(days=offset) for offset in range((end - start).days)]
+        _record(con, name, [(day.isoformat(), version, counts[day]) for day in days], run_id, now)
+        _record(con, name, [(landing, _contract(con, landing), 0) for landing in absorbed], run_id, now)
+    return Rebuilt({day: counts[day] for day in days}, len(absorbed))
+
+
+def _version(settings: Settings, name: str) -> str:
+    return hashlib.sha256(f"{code_version(name)} {settings.fingerprint()}".encode()).hexdigest()[:16]
+
+
+def _touched(warehouse: Warehouse, settings: Settings, anchors: Anchors, name: str) -> dict[str, set[date]]:
+    """Per landing that a table has not absorbed, the anchor days that it bears on."""
+    with warehouse.read() as con:
+        pending = con.execute(
+            """SELECT DISTINCT d.landing_id, p.input_version FROM raw.landing_days d
+               LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = d.landing_id
+               WHERE p.input_version IS DISTINCT FROM d.contract_version""",
+            {"name": f"features.{name}"},
+        ).fetchall()
+        if not pending:
+            return {}
+        found: dict[str, set[date]] = {landing: set() for landing, _ in pending}
+        if any(version is not None for _, version in pending):
+            # A landing that was read anew may have lost records, so that nothing tells any more which days they bore on.
+            everything = {day for (day,) in con.execute("SELECT DISTINCT anchor_day FROM features.content").fetchall()}
+            found.update({landing: set(everything) for landing, version in pending if version is not None})
+        for landing, day in _touched_by_records(con, settings, anchors, list(found)):
+            found[landing].add(day)
+        last = con.execute("SELECT max(day) FROM raw.landing_days").fetchone()
+    if name in ("channel", "context"):
+        assert last is not None and last[0] is not None
+        found = {landing: _onward(days, last[0]) for landing, days in found.items()}
+    return {landing: {day for day in days if day >= settings.start} for landing, days in found.items()}
+
+
+def _touched_by_records(
+    con: duckdb.DuckDBPyConnection, settings: Settings, anchors: Anchors, landings: list[str]
+) -> list[tuple[str, date]]:
+    con.register("landings", pa.table({"landing_id": pa.array(landings, pa.string())}))
+    con.register(
+        "anchors",
+        pa.table({"source": pa.array(list(anchors), pa.string()), "anchor": pa.array(list(anchors.values()), pa.string())}),
+    )
+    measured = [target for target in settings.targets.values() if isinstance(target, MeasuredTarget)]
+    longest = max(
+        [_LEVELS_AGE, *(cutoff_age(cutoff) for cutoff in settings.cutoffs)]
+        + [target.horizon + target.tolerance for target in measured if target.horizon is not None]
+    )
+    variable = [target for target in measured if target.horizon is None]
+    sources = {source for target in variable for source in (target.sources or anchors)}
+    try:
+        return con.execute(_TOUCHED, {"longest": longest, "variable": sorted(sources)}).fetchall()
+    finally:
+        con.unregister("landings")
+        con.unregister("anchors")
+
+
+def _onward(days: set[date], last: date) -> set[date]:
+    """A video's outcome is history to the videos of its channel and source for as long as HISTORY."""
+    if not days:
+        return days
+    step = timedelta(days=1)
+    found = set(days)
+    for first in sorted(days):
+        day = first + step
+        while day <= min(first + HISTORY + step, last) and day not in days:
+            found.add(day)
+            day += step
+    return found
+
+
+def _outdated(warehouse: Warehouse, settings: Settings, name: str, now: datetime) -> list[date]:
+    """Days whose rows were made by other code or settings, or before one of their moments had come."""
+    day = "CAST(c.anchor_at + a.age AS DATE)" if name == "context" else "c.anchor_day"
+    with warehouse.read() as con:
+        rows = con.execute(
+            f"""SELECT DISTINCT {day} AS day
+                FROM features.content c, (SELECT unnest($ages::INTERVAL[]) AS age) a
+                LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = CAST({day} AS VARCHAR)
+                WHERE c.anchor_at + a.age <= $now
+                  AND (p.input_version IS DISTINCT FROM $version OR c.anchor_at + a.age > p.written_at)""",
+            {
+                "name": f"features.{name}",
+                "version": _version(settings, name),
+                "ages": [cutoff_age(cutoff) for cutoff in settings.cutoffs],
+                "now": now,
+            },
+        ).fetchall()
+    return [day for (day,) in rows]
+
+
+def _count_by_day(con: duckdb.DuckDBPyConnection, name: str, start: date, end: date) -> dict[date, int]:
+    partition = table(f"features.{name}").partition
+    counts: dict[date, int] = defaultdict(int)
+    counts.update(
+        con.execute(
+            f"SELECT {partition}, count(*) FROM features.{name} WHERE {partition} >= ? AND {partition} < ? GROUP BY ALL",
+            [start, end],
+        ).fetchall()
+    )
+    return counts
+
+
+def _contract(con: duckdb.DuckDBPyConnection, landing: str) -> str:
+    row = con.execute("SELECT contract_version FROM raw.landings WHERE landing_id = ?", [landing]).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _record(
+    con: duckdb.DuckDBPyConnection, name: str, partitions: list[tuple[str, str, int]], run_id: str, now: datetime
+) -> None:
+    if not partitions:
+        return
+    keys, versions, rows = zip(*partitions, strict=True)
+    made = pa.table(
+        {
+            "table": [f"features.{name}"] * len(keys),
+            "partition": list(keys),
+            "input_version": list(versions),
+            "rows": list(rows),
+            "run_id": [run_id] * len(keys),
+            "written_at": pa.array([now] * len(keys), pa.timestamp("us")),
+        }
+    )
+    con.register("made", made)
+    con.execute('DELETE FROM lineage.partitions p USING made m WHERE p."table" = m."table" AND p.partition = m.partition')
+    con.execute("INSERT INTO lineage.partitions BY NAME SELECT * FROM made")
+    con.unregister("made")
+

@@ -1,0 +1,25 @@
+-- Which anchor days the records of landings bear on. Reads landings (landing_id), anchors; $longest is the greatest age
+-- that anything but a target of variable horizon looks at, $variable the sources that have such a target.
+WITH records AS (
+    SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) AS usable_at FROM raw.snapshots
+    WHERE landing_id IN (SELECT landing_id FROM landings)
+    UNION ALL SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) FROM raw.availability
+    WHERE landing_id IN (SELECT landing_id FROM landings)
+    UNION ALL SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) FROM raw.metrics
+    WHERE landing_id IN (SELECT landing_id FROM landings)
+    UNION ALL SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) FROM raw.labels
+    WHERE landing_id IN (SELECT landing_id FROM landings)
+)
+SELECT DISTINCT landing_id, CAST(anchor_at AS DATE) AS day FROM (
+    -- videos that have an anchor already
+    SELECT r.landing_id, c.anchor_at FROM records r JOIN features.content c USING (source, video_id)
+    WHERE r.observed_at <= c.anchor_at + $longest OR list_contains($variable, r.source)
+    -- what the records themselves say of it
+    UNION ALL SELECT v.landing_id, v.published_at FROM raw.videos v JOIN anchors a USING (source)
+    LEFT JOIN features.content c USING (source, video_id)
+    WHERE v.landing_id IN (SELECT landing_id FROM landings) AND a.anchor = 'published_at' AND c.anchor_at IS DISTINCT FROM v.published_at
+    UNION ALL SELECT r.landing_id, r.usable_at FROM records r JOIN anchors a USING (source)
+    LEFT JOIN features.content c USING (source, video_id)
+    WHERE a.anchor = 'first_seen_at' AND (c.video_id IS NULL OR r.usable_at < c.anchor_at)
+)
+WHERE anchor_at IS NOT NULL

@@ -1,0 +1,74 @@
+"""What all assets share besides partitions: owner, retries, freshness, and how a table describes itself to Dagster."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from warehouse.contracts import load_tables, table
+
+OWNER = "team:upswell"
+
+retry = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+"""For steps that may find the warehouse held by another process; bad input is a `Failure` that is not retried."""
+
+nightly = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
+"""For what the nightly refresh rebuilds."""
+
+
+def describe(full_name: str) -> dict[str, Any]:
+    """`description`, `kinds`, `owners` and column metadata of the asset that stands for a declared table."""
+    declared = table(full_name)
+    return {
+        "description": declared.description,
+        "kinds": {"duckdb"},
+        "owners": [OWNER],
+        "metadata": columns_metadata(full_name),
+    }
+
+
+def columns_metadata(full_name: str) -> dict[str, Any]:
+    """A table's name, columns and column lineage in the form that Dagster's UI reads."""
+    declared = table(full_name)
+    schema = dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                column.name,
+                column.type,
+                description=column.description,
+                constraints=dg.TableColumnConstraints(nullable=not column.required),
+            )
+            for column in declared.columns
+        ]
+    )
+    deps = {
+        column.name: [
+            dg.TableColumnDep(asset_key=dg.AssetKey(source.rsplit(".", 1)[0].split(".")), column_name=source.rsplit(".", 1)[1])
+            for source in column.sources
+        ]
+        for column in declared.columns
+        if column.sources
+    }
+    metadata: dict[str, Any] = {"dagster/column_schema": schema, "dagster/table_name": full_name}
+    if deps:
+        metadata["dagster/column_lineage"] = dg.TableColumnLineage(deps)
+    return metadata
+
+
+def upstream(full_name: str) -> list[dg.AssetKey]:
+    """The assets that the columns of a table are made from."""
+    tables = {source.rsplit(".", 1)[0] for column in table(full_name).columns for source in column.sources}
+    return [dg.AssetKey(name.split(".")) for name in sorted(tables) if name != full_name and name in load_tables()]
+
+
+def markdown(rows: list[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
+    """Rows as a Markdown table for an asset's metadata."""
+    if not rows:
+        return dg.MetadataValue.md("nothing")
+    names = list(rows[0])
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    for row in rows:
+        cells = [f"{value:,.4g}" if isinstance(value, float) else "" if value is None else str(value) for value in row.values()]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return dg.MetadataValue.md("\n".join(lines))

@@ -1,0 +1,178 @@
+"""The raw assets: landings that are read into the raw tables, and the raw days that are read again from them.
+
+Wiring only; reading, parsing and resolving are in the modules beside this one.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from assets.partitions import daily, days, in_one_run
+from assets.policies import OWNER, columns_metadata, describe, markdown, retry
+from assets.raw.ingest import IngestError, LandingResult, files, ingest, is_complete, reread
+from assets.raw.adapter import contract_version
+from resources.home import Home
+from warehouse.connection import Warehouse
+
+DAILY_TABLES = ("videos", "snapshots", "channels", "metrics", "labels", "availability")
+
+
+class Arrivals(dg.Config):
+    """Which files to ingest; none means every complete file of the inbox."""
+
+    paths: list[str] = []
+    source: str = "auto"
+
+
+@dg.multi_asset(
+    name="landings",
+    specs=[
+        dg.AssetSpec(["raw", "landings"], group_name="raw", code_version=contract_version(), **describe("raw.landings")),
+        dg.AssetSpec(
+            ["raw", "quarantine"],
+            group_name="raw",
+            code_version=contract_version(),
+            deps=[["raw", "landings"]],
+            **describe("raw.quarantine"),
+        ),
+    ],
+    retry_policy=retry,
+    pool="warehouse",
+)
+def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) -> Iterator[dg.MaterializeResult]:
+    """Keeps each arrived file byte for byte and reads it into the raw tables."""
+    warehouse = home.warehouse
+    paths = [Path(path) for path in config.paths] or waiting(home.inbox)
+    results: list[LandingResult] = []
+    for number, path in enumerate(paths, start=1):
+        try:
+            results.append(ingest(warehouse, home.settings, path, source=config.source, now=home.now()))
+        except IngestError as error:
+            context.log.error(str(error))
+            _refuse(home, path, error)
+            continue
+        if path.is_relative_to(home.inbox):
+            path.unlink()
+        if number % 25 == 0 or number == len(paths):
+            context.log.info(f"{number} of {len(paths)} files ingested")
+    for day in sorted(_days_of(warehouse, [result.landing_id for result in results if not result.already_known])):
+        for name in DAILY_TABLES:
+            context.log_event(dg.AssetMaterialization(["raw", name], partition=day.isoformat()))
+    yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, len(paths)))
+    yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
+
+
+@dg.multi_asset(
+    name="raw_days",
+    specs=[
+        dg.AssetSpec(
+            ["raw", name],
+            group_name="raw",
+            code_version=contract_version(),
+            deps=[["raw", "landings"]],
+            partitions_def=daily,
+            **describe(f"raw.{name}"),
+        )
+        for name in DAILY_TABLES
+    ],
+    partitions_def=daily,
+    backfill_policy=in_one_run,
+    retry_policy=retry,
+    pool="warehouse",
+)
+def raw_days(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
+    """Reads every landing that touches the days once more, with the adapters as they are now."""
+    start, end = days(context)
+    warehouse = home.warehouse
+    with warehouse.read() as con:
+        touching = con.execute(
+            "SELECT DISTINCT landing_id FROM raw.landing_days WHERE day >= ? AND day < ? ORDER BY landing_id", [start, end]
+        ).fetchall()
+    for (landing,) in touching:
+        reread(warehouse, home.settings, landing, now=home.now())
+    with warehouse.read() as con:
+        for name in DAILY_TABLES:
+            counted = con.execute(
+                f"SELECT count(*) FROM raw.{name} WHERE observed_at >= ? AND observed_at < ?", [start, end]
+            ).fetchone()
+            assert counted is not None
+            metadata = {"rows": counted[0], "landings read": len(touching), "days": (end - start).days}
+            yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)
+
+
+@dg.asset(
+    key=["lineage", "columns"],
+    group_name="lineage",
+    description="Which column is made from which, over all tables.",
+    kinds={"duckdb"},
+    owners=[OWNER],
+    code_version="1",
+    metadata=columns_metadata("lineage.columns"),
+)
+def lineage_columns(home: Home) -> dg.MaterializeResult:
+    """The declared column lineage, as a table."""
+    with home.warehouse.read() as con:
+        row = con.execute('SELECT count(*), count(DISTINCT "table") FROM lineage.columns').fetchone()
+    assert row is not None
+    return dg.MaterializeResult(metadata={"dagster/row_count": row[0], "tables": row[1]})
+
+
+def waiting(inbox: Path) -> list[Path]:
+    """The complete files of the inbox, in name order."""
+    return [path for path in files(inbox) if is_complete(path)] if inbox.exists() else []
+
+
+def _refuse(home: Home, path: Path, error: IngestError) -> None:
+    if not path.is_relative_to(home.inbox):
+        raise dg.Failure(str(error), allow_retries=False) from error
+    home.refused.mkdir(parents=True, exist_ok=True)
+    (home.refused / f"{path.name}.why").write_text(str(error))
+    shutil.move(path, home.refused / path.name)
+
+
+def _days_of(warehouse: Warehouse, landing_ids: list[str]) -> set[date]:
+    with warehouse.read() as con:
+        found = con.execute(
+            "SELECT DISTINCT day FROM raw.landing_days WHERE list_contains(?, landing_id)", [landing_ids]
+        ).fetchall()
+    first, last = date.fromisoformat(daily.get_first_partition_key() or ""), date.max - timedelta(days=1)
+    return {day for (day,) in found if first <= day <= last}
+
+
+def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_given: int) -> dict[str, object]:
+    reasons = sum((Counter(result.reasons) for result in results), Counter())
+    with warehouse.read() as con:
+        totals = con.execute(
+            """SELECT source, count(*) AS landings, sum(rows_read)::BIGINT AS "read", sum(accepted)::BIGINT AS accepted,
+                      sum(duplicate)::BIGINT AS duplicate, sum(quarantined)::BIGINT AS quarantined
+               FROM raw.landings GROUP BY source ORDER BY source"""
+        ).fetchall()
+    names = ("source", "landings", "read", "accepted", "duplicate", "quarantined")
+    return {
+        "files": files_given,
+        "refused": files_given - len(results),
+        "already known": sum(result.already_known for result in results),
+        "records read": sum(result.rows_read for result in results),
+        "accepted": sum(result.accepted for result in results),
+        "duplicate": sum(result.duplicate for result in results),
+        "quarantined": sum(result.quarantined for result in results),
+        "reasons": markdown([{"reason": reason, "records": number} for reason, number in reasons.most_common()]),
+        "all landings": markdown([dict(zip(names, row, strict=True)) for row in totals]),
+    }
+
+
+def _quarantine_metadata(warehouse: Warehouse) -> dict[str, object]:
+    with warehouse.read() as con:
+        rows = con.execute(
+            """SELECT source, reason, field, count(*) AS records, min(value) AS example FROM raw.quarantine
+               GROUP BY ALL ORDER BY records DESC, source, reason, field LIMIT 20"""
+        ).fetchall()
+    names = ("source", "reason", "field", "records", "example")
+    return {
+        "dagster/row_count": sum(row[3] for row in rows),
+        "by reason": markdown([dict(zip(names, row, strict=True)) for row in rows]),
+    }
