@@ -145,14 +145,16 @@ def _onward(days: set[date], last: date) -> set[date]:
 
 def _outdated(warehouse: Warehouse, settings: Settings, name: str, now: datetime) -> list[date]:
     """Days whose rows were made by other code or settings, or before one of their moments had come."""
-    day = "CAST(c.anchor_at + a.age AS DATE)" if name == "context" else "c.anchor_day"
+    day = "CAST(anchor_at + age AS DATE)" if name == "context" else "anchor_day"
     with warehouse.read() as con:
         rows = con.execute(
-            f"""SELECT DISTINCT {day} AS day
-                FROM features.content c, (SELECT unnest($ages::INTERVAL[]) AS age) a
-                LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = CAST({day} AS VARCHAR)
-                WHERE c.anchor_at + a.age <= $now
-                  AND (p.input_version IS DISTINCT FROM $version OR c.anchor_at + a.age > p.written_at)""",
+            f"""WITH moments AS (
+                    SELECT {day} AS day, max(anchor_at + age) AS latest
+                    FROM features.content, (SELECT unnest($ages::INTERVAL[]) AS age)
+                    WHERE anchor_at + age <= $now GROUP BY ALL)
+                SELECT m.day FROM moments m
+                LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = CAST(m.day AS VARCHAR)
+                WHERE p.input_version IS DISTINCT FROM $version OR m.latest > p.written_at""",
             {
                 "name": f"features.{name}",
                 "version": _version(settings, name),
