@@ -6,6 +6,7 @@ So a process has the file open at most once at a time. What the tables hold is i
 """
 
 import ctypes
+import fcntl
 import itertools
 import os
 import re
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 import duckdb
 
@@ -116,18 +117,23 @@ class Warehouse:
             yield con
 
     @contextmanager
-    def closed(self) -> Iterator[Path]:
-        """The path of the file while nobody has it open: exclusive, with current tables and no write-ahead log.
+    def file(self) -> Iterator[BinaryIO]:
+        """The whole file, open for reading while nobody can write: current tables, no write-ahead log beside it.
 
         Raises:
             WarehouseBusyError: Another process holds the file for longer than `patience_s`.
             RuntimeError: The thread is already inside `read` or `write` of this warehouse.
         """
-        self._refuse_nested("closed")
+        self._refuse_nested("file")
         with self._explained(), self._locked(exclusive=True) as deadline:
             with self._connected("write", deadline) as con:
                 con.execute("CHECKPOINT")
-            yield self.path
+            with self.path.open("rb") as file:
+                try:  # programs that do not queue: DuckDB asks for this lock
+                    fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise self._busy(lock.holders(self.path, "POSIX")) from None
+                yield file
 
     def extract(
         self, queries: Mapping[str, str], parameters: Mapping[str, object] | None = None
@@ -215,6 +221,8 @@ class Warehouse:
             if os.getpid() == process:
                 _threads.sessions.pop(self.path, None)
                 con.close()
+        if os.getpid() == process and _has_open(self.path):
+            raise RuntimeError(f"a result that still streams keeps {self.path} open: fetch it whole inside the `with`")
 
     def _bring_up_to_date(self) -> None:
         """Create or upgrade the file before a read, once per process and file."""
@@ -346,6 +354,14 @@ def _used(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, o
 
 def _literal(path: Path) -> str:
     return "'" + str(path).replace("'", "''") + "'"
+
+
+def _has_open(path: Path) -> bool:
+    """Whether this process has a descriptor of the file."""
+    try:
+        return any(os.path.realpath(entry) == str(path) for entry in Path("/proc/self/fd").iterdir())
+    except OSError:
+        return False
 
 
 def _spill_directory(parent: Path) -> Path:

@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
 # Descriptors that hold or await a lock; a forked child closes its copies, or the parent's lock outlives the parent.
 _descriptors: set[int] = set()
@@ -58,8 +59,8 @@ def release(descriptor: int) -> None:
     os.close(descriptor)
 
 
-def holders(path: Path) -> list[int]:
-    """Processes that hold a `flock` on a file, by its inode in /proc/locks; empty where the kernel does not say."""
+def holders(path: Path, kind: Literal["FLOCK", "POSIX"] = "FLOCK") -> list[int]:
+    """Processes that hold a lock on a file, by its inode in /proc/locks; empty where the kernel does not say."""
     try:
         inode = str(path.stat().st_ino)
         lines = Path("/proc/locks").read_text().splitlines()
@@ -68,7 +69,7 @@ def holders(path: Path) -> list[int]:
     found = set()
     for line in lines:
         fields = line.split()
-        if len(fields) >= 6 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:
+        if len(fields) >= 6 and fields[1] == kind and fields[5].rpartition(":")[2] == inode:
             found.add(int(fields[4]))
     return sorted(found)
 

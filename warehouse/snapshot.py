@@ -4,7 +4,6 @@ It is a whole state of the file, put in place at once; a reader keeps the one it
 decided elsewhere.
 """
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -26,12 +25,10 @@ def publish(warehouse: Warehouse) -> Path:
     partial = (
         warehouse.home / f"{NAME}.partial"
     )  # one name: the lock admits one publisher, and a killed one leaves no litter
-    with warehouse.closed() as path:
+    with warehouse.file() as file:
         try:
-            with path.open("rb") as source, partial.open("wb") as copy:
-                # Against programs that do not queue: DuckDB asks for this lock, and the log is not copied.
-                fcntl.lockf(source, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                shutil.copyfileobj(source, copy, _CHUNK)
+            with partial.open("wb") as copy:
+                shutil.copyfileobj(file, copy, _CHUNK)
                 copy.flush()
                 os.fsync(copy.fileno())
             os.replace(partial, final)

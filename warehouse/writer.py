@@ -70,11 +70,13 @@ def replace_rows(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table",
     Keys are unique among the rows of that part, so `where` should name key columns.
 
     Raises:
-        ContractError: As in `replace_partition`, or `where` names an unknown column.
+        ContractError: As in `replace_partition`, or `where` names an unknown column or None.
     """
-    for name in where:
+    for name, value in where.items():
         if name not in table.column_names:
             raise ContractError(f"{table.full_name} has no column {name}; it has {', '.join(table.column_names)}")
+        if value is None:
+            raise ContractError(f"{table.full_name}: {name} = None matches no row; name the part by its key columns")
     parameters = {f"where_{position}": value for position, value in enumerate(where.values())}
     terms = [f"{quoted(name)} = ${parameter}" for name, parameter in zip(where, parameters, strict=True)]
     stated = ", ".join(f"{name} = {value!r}" for name, value in where.items())
