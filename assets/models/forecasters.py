@@ -1,0 +1,58 @@
+"""The list of forecasters: which there are, which exist for a task, which is the default. Adding one is one line here."""
+
+from typing import Any
+
+from assets.models.classifiers import HistGradientBoostingClassifierForecaster, TfidfLogistic
+from assets.models.learned import HistGradientBoostingForecaster, LightGBMForecaster, RidgeForecaster
+from assets.models.naive import BaseRate, ChannelMedian, ConstantGrowth, GlobalMean, GrowthCurve, Persistence
+from assets.models.task import Task
+
+FORECASTERS: dict[str, type[Any]] = {
+    forecaster.name: forecaster
+    for forecaster in (
+        GlobalMean,
+        ChannelMedian,
+        Persistence,
+        ConstantGrowth,
+        GrowthCurve,
+        RidgeForecaster,
+        HistGradientBoostingForecaster,
+        LightGBMForecaster,
+        BaseRate,
+        TfidfLogistic,
+        HistGradientBoostingClassifierForecaster,
+    )
+}
+
+
+def default_for(task: Task) -> str:
+    """The forecaster that serves until another proves better."""
+    return "hist_gradient_boosting" if task.kind == "regression" else "hist_gradient_boosting_classifier"
+
+
+def names_for(task: Task) -> list[str]:
+    """Every forecaster that exists for a task, naive ones first."""
+    return [name for name, forecaster in FORECASTERS.items() if forecaster.exists_for(task)]
+
+
+def naive_for(task: Task) -> list[str]:
+    """The naive ones that exist for a task; skill is measured against the best of them."""
+    return [name for name in names_for(task) if not FORECASTERS[name].learned]
+
+
+def unavailable(name: str) -> str | None:
+    """Why a forecaster cannot run on this machine, or None."""
+    reason = getattr(FORECASTERS[name], "unavailable", None)
+    return reason() if reason else None
+
+
+def make(name: str, seed: int = 0) -> Any:
+    """A fresh, unfitted forecaster.
+
+    Raises:
+        ValueError: There is no forecaster of that name.
+    """
+    if name not in FORECASTERS:
+        raise ValueError(f"unknown forecaster {name!r}; known: {', '.join(FORECASTERS)}")
+    forecaster = FORECASTERS[name]()
+    return forecaster.set_params(random_state=seed) if "random_state" in forecaster.get_params() else forecaster
