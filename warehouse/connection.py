@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
@@ -25,6 +25,7 @@ import duckdb
 from warehouse import lock, schema
 from warehouse.contracts import quoted
 from warehouse.errors import WarehouseError
+from warehouse.writer import transaction
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,7 +113,7 @@ class Warehouse:
             self._explained(),
             self._locked(exclusive=True) as deadline,
             self._connected("write", deadline) as con,
-            _transaction(con),
+            transaction(con),
         ):
             yield con
 
@@ -209,6 +210,8 @@ class Warehouse:
     def _connected(self, mode: Literal["read", "write"], deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
         """Open the file for this thread, bring it to the declared tables when writing, and close it."""
         process = os.getpid()
+        if mode == "write" and not self.path.exists():
+            self._create()
         spill = _spill_directory(self.home / SPILL)
         con = self._patiently(lambda: _connect(self.path, spill, read_only=mode == "read"), deadline)
         try:
@@ -237,6 +240,16 @@ class Warehouse:
         with self._explained(), self._locked(exclusive=True) as deadline, self._connected("write", deadline):
             pass
 
+    def _create(self) -> None:
+        """Make the file beside its place and move it there, so that nobody ever finds half a file."""
+        new = self.home / f"{self.path.name}.new"
+        for litter in (new, new.with_name(f"{new.name}.wal"), self.path.with_name(f"{self.path.name}.wal")):
+            litter.unlink(missing_ok=True)
+        with _connect(new, _spill_directory(self.home / SPILL)) as con:
+            schema.bring_up_to_date(con)
+            con.execute("CHECKPOINT")
+        os.replace(new, self.path)
+
     def _apply_schema(self, con: duckdb.DuckDBPyConnection) -> None:
         if not schema.is_current(con):
             if self._identity() in _current:
@@ -262,6 +275,8 @@ class Warehouse:
             try:
                 return open_file()
             except duckdb.IOException as error:
+                if any(text in str(error) for text in _FULL):
+                    raise
                 if "Could not set lock" not in str(error):
                     raise WarehouseError(f"{self.path} cannot be opened: {error}") from error
                 if time.monotonic() + _PAUSE_S > deadline:
@@ -302,21 +317,6 @@ def _connect(path: Path | str, spill: Path, *, read_only: bool = False) -> duckd
     con = duckdb.connect(str(path), read_only=read_only, config={**_CONFIG, "temp_directory": str(spill)})
     con.execute("SET TimeZone = 'UTC'")
     return con
-
-
-@contextmanager
-def _transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    process = os.getpid()
-    con.execute("BEGIN")
-    try:
-        yield
-        if os.getpid() == process:
-            con.execute("COMMIT")
-    except BaseException:
-        if os.getpid() == process:
-            with suppress(duckdb.Error):  # where the disk was full, the transaction is already gone
-                con.execute("ROLLBACK")
-        raise
 
 
 def _copy_attached(
@@ -365,7 +365,11 @@ def _has_open(path: Path) -> bool:
 
 
 def _spill_directory(parent: Path) -> Path:
-    """A folder for one connection: two that share a folder overwrite each other's temporary files."""
+    """A folder for one connection: two that share a folder overwrite each other's temporary files.
+
+    DuckDB creates it when it spills, and removes it when it closes.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
     return parent / f"{os.getpid()}-{next(_spills)}"
 
 
@@ -381,10 +385,10 @@ def _describe(pid: int) -> str:
     if pid == os.getpid():
         return f"another thread of this process ({pid})"
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").replace("\0", " ").split()
     except OSError:
-        command = ""
-    return f"process {pid} ({command[:80]})" if command else f"process {pid}"
+        words = []
+    return f"process {pid} ({' '.join(words)[:80]})" if words else f"process {pid}"
 
 
 def _forget_in_child() -> None:

@@ -1,4 +1,4 @@
-"""Brings the file of a home to the declared tables: creates, migrates and rebuilds, in one transaction.
+"""Brings the file of a home to the declared tables: creates, migrates and rebuilds, each step whole or not at all.
 
 Raw tables are changed only by the numbered files in `warehouse/migrations/` (`0001_<what>.sql`); a derived table
 whose declared columns changed is dropped and created empty, and its partitions count as never made.
@@ -13,7 +13,7 @@ import duckdb
 
 from warehouse.contracts import Table, column_lineage, load_tables, quoted, table
 from warehouse.errors import WarehouseError
-from warehouse.writer import replace_rows
+from warehouse.writer import replace_rows, transaction
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 _VERSIONS = (
@@ -41,18 +41,16 @@ def is_current(con: duckdb.DuckDBPyConnection) -> bool:
 
 
 def bring_up_to_date(con: duckdb.DuckDBPyConnection) -> None:
-    """Apply the declarations in one transaction; an error leaves the file as it was.
+    """Apply what is declared: one transaction per missing migration, then one for all tables.
 
     Raises:
         SchemaError: The file is of a newer version, or a raw table differs and no migration mends it.
     """
-    con.execute("BEGIN")
-    try:
+    applied = _applied(con)
+    if applied is not None:
+        _migrate(con, applied[1])
+    with transaction(con):
         _apply(con)
-        con.execute("COMMIT")
-    except BaseException:
-        con.execute("ROLLBACK")
-        raise
 
 
 def write_lineage(con: duckdb.DuckDBPyConnection) -> int:
@@ -66,10 +64,6 @@ def write_lineage(con: duckdb.DuckDBPyConnection) -> int:
 
 
 def _apply(con: duckdb.DuckDBPyConnection) -> None:
-    applied = _applied(con)
-    latest = max((number for number, _ in _migrations()), default=0)
-    if applied is not None:
-        _migrate(con, applied[1], latest)
     for schema in dict.fromkeys(declared.schema for declared in load_tables().values()):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
     rebuilt = [declared for declared in load_tables().values() if _bring_table(con, declared)]
@@ -80,7 +74,7 @@ def _apply(con: duckdb.DuckDBPyConnection) -> None:
     con.execute('DELETE FROM "lineage"."versions"')
     con.execute(
         'INSERT INTO "lineage"."versions" VALUES ($contract, $migration)',
-        {"contract": contract_version(), "migration": latest},
+        {"contract": contract_version(), "migration": len(_migrations())},
     )
 
 
@@ -121,12 +115,16 @@ def _applied(con: duckdb.DuckDBPyConnection) -> tuple[str, int] | None:
     return None if row is None else (row[0], row[1])
 
 
-def _migrate(con: duckdb.DuckDBPyConnection, done: int, latest: int) -> None:
-    if done > latest:
-        raise SchemaError(f"the warehouse has migration {done}, this Upswell knows {latest}: install a newer Upswell")
-    for number, path in _migrations():
-        if number > done:
+def _migrate(con: duckdb.DuckDBPyConnection, done: int) -> None:
+    migrations = _migrations()
+    if done > len(migrations):
+        raise SchemaError(
+            f"the warehouse has migration {done}, this Upswell knows {len(migrations)}: install a newer Upswell"
+        )
+    for number, path in migrations[done:]:
+        with transaction(con):
             con.execute(path.read_text(encoding="utf-8"))
+            con.execute('UPDATE "lineage"."versions" SET "migration" = $number', {"number": number})
 
 
 def _migrations() -> list[tuple[int, Path]]:

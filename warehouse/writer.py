@@ -4,8 +4,9 @@ The caller holds `Warehouse.write()`; an error here rolls the whole transaction 
 a landing or a feature is, is not known here.
 """
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,22 @@ _ACCEPTED: dict[str, frozenset[str]] = {
 
 class ContractError(WarehouseError):
     """Rows break the contract of their table; names the table, the column and an example."""
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit at the end, roll back on an error; a child forked inside does neither."""
+    process = os.getpid()
+    con.execute("BEGIN")
+    try:
+        yield
+        if os.getpid() == process:
+            con.execute("COMMIT")
+    except BaseException:
+        if os.getpid() == process:
+            with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
+                con.execute("ROLLBACK")
+        raise
 
 
 def replace_partition(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table", start: date, end: date) -> int:
