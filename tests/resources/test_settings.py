@@ -1,0 +1,191 @@
+"""Settings are checked before they are used: defaults, overrides key by key, and errors that name file and field."""
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from resources.settings import (
+    ClassTarget,
+    CompositeTarget,
+    MeasuredTarget,
+    SettingsError,
+    cutoff_age,
+    default_home,
+    load_settings,
+    midnight,
+    parse_duration,
+)
+
+
+def write(home: Path, text: str) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "upswell.yaml").write_text(text)
+    return home
+
+
+@pytest.mark.parametrize(("text", "hours"), [("0h", 0), ("36h", 36), ("7d", 168), ("030d", 720)])
+def test_durations(text: str, hours: int) -> None:
+    assert parse_duration(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["", "7", "h", "1.5h", "-3h", "7 d", "7D", "1w", "1h30", "variable"])
+def test_other_durations_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write hours or days"):
+        parse_duration(text)
+
+
+def test_pre_and_zero_hours_fall_on_the_anchor() -> None:
+    assert cutoff_age("pre") == cutoff_age("0h") == timedelta(0)
+    assert cutoff_age("72h") == timedelta(days=3)
+    with pytest.raises(ValueError):
+        cutoff_age("post")
+
+
+def test_the_shipped_settings(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    assert settings.start <= settings.first_origin and settings.first_origin.weekday() == 0
+    assert settings.cutoffs == ("pre", "0h", "1h", "3h", "6h", "24h", "72h")
+    assert set(settings.targets) == {
+        "log_views_7d", "log_views_30d", "log_views_3d_after_first_seen", "log_views_last_seen", "likes_7d",
+        "velocity_7d", "engagement_rate_7d", "viral_7d", "viral_vs_channel_7d", "success_7d",
+    }  # fmt: skip
+    week = settings.targets["log_views_7d"]
+    assert isinstance(week, MeasuredTarget)
+    assert (week.metric, week.anchor, week.horizon, week.tolerance, week.transform) == (
+        "views", "published_at", timedelta(days=7), timedelta(hours=24), "log",
+    )  # fmt: skip
+    viral = settings.targets["viral_vs_channel_7d"]
+    assert isinstance(viral, ClassTarget) and viral.relative_to == "channel"
+    assert isinstance(settings.targets["success_7d"], CompositeTarget)
+    last = settings.targets["log_views_last_seen"]
+    assert isinstance(last, MeasuredTarget)
+    assert last.horizon is None and last.sources == ("youtube_trending", "tiktok_panel")
+
+
+def test_parts_lead_to_what_is_measured(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    assert settings.parts("log_views_7d") == ("log_views_7d",)
+    assert settings.parts("viral_7d") == ("log_views_7d",)
+    assert settings.parts("success_7d") == ("log_views_7d", "likes_7d")
+    assert [target.metric for target in settings.measured("success_7d")] == ["views", "likes"]
+
+
+def test_a_home_overrides_key_by_key(tmp_path: Path) -> None:
+    home = write(tmp_path, "start: 2024-05-06\nfirst_origin: 2024-05-06\nevaluation: {cutoffs: [pre]}\n")
+    settings, shipped = load_settings(home), load_settings(tmp_path / "absent")
+    assert settings.start == settings.first_origin == date(2024, 5, 6)
+    assert settings.evaluation.cutoffs == ("pre",)
+    assert settings.evaluation.targets == shipped.evaluation.targets
+    assert (settings.targets, settings.cutoffs) == (shipped.targets, shipped.cutoffs)
+
+
+def test_a_target_applies_to_the_sources_that_have_its_anchor(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    assert settings.applies("log_views_7d", "simulator", "published_at")
+    assert not settings.applies("log_views_7d", "youtube_trending", "first_seen_at")
+    assert settings.applies("viral_7d", "simulator", "published_at")
+    assert not settings.applies("success_7d", "youtube_trending", "first_seen_at")
+    assert settings.applies("log_views_last_seen", "youtube_trending", "first_seen_at")
+    assert not settings.applies("log_views_last_seen", "simulator", "published_at")
+
+
+def test_a_home_adds_changes_and_drops_targets(tmp_path: Path) -> None:
+    home = write(
+        tmp_path,
+        "targets:\n"
+        "  retention: {metric: retention_30s, horizon: 2d, transform: none}\n"
+        "  likes_7d: {metric: likes, horizon: 7d, tolerance: 6h}\n"
+        "  engagement_rate_7d: null\n",
+    )
+    settings = load_settings(home)
+    retention = settings.targets["retention"]
+    assert isinstance(retention, MeasuredTarget)
+    assert (retention.anchor, retention.tolerance, retention.transform) == ("any", timedelta(hours=12), "none")
+    likes = settings.targets["likes_7d"]
+    assert isinstance(likes, MeasuredTarget) and likes.tolerance == timedelta(hours=6)
+    assert "engagement_rate_7d" not in settings.targets and "log_views_7d" in settings.targets
+
+
+def test_an_empty_file_changes_nothing(tmp_path: Path) -> None:
+    assert load_settings(write(tmp_path, "# nothing\n")) == load_settings(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("strat: 2024-01-01", "strat"),
+        ("start: soon", "start"),
+        ("cutoffs: []", "cutoffs"),
+        ("cutoffs: [pre, 90m]", "'90m'"),
+        ("max_record_bytes: 0", "max_record_bytes"),
+        ("first_origin: 2023-01-03", "must be a Monday"),
+        ("start: 2024-01-01", "on or after start"),
+        ("evaluation: {targets: [nothing]}", "evaluation names nothing"),
+        ("evaluation: {cutoffs: [5h]}", "evaluation names 5h"),
+        ("evaluation: {origins: 0}", "evaluation.origins"),
+        ("targets: {x: {metric: views, horizon: 7}}", "targets.x"),
+        ("targets: {x: {metric: views, horizon: 2d, tolerance: 48h}}", "tolerance must be shorter"),
+        ("targets: {x: {metric: views, horizon: 7d, transfrom: log}}", "transfrom"),
+        ("targets: {x: {of: log_views_7d, percentile: 100}}", "percentile"),
+        ("targets: {x: {of: nothing, percentile: 80}}", "'nothing' is not a measured target"),
+        ("targets: {x: {of: viral_7d, percentile: 80}}", "'viral_7d' is not a measured target"),
+        ("targets: {x: {weights: {}}}", "weights"),
+        ("targets: {x: {weights: {nothing: 1.0}}}", "'nothing' is not a measured target"),
+        ("targets: {likes_7d: null}", "'likes_7d' is not a measured target"),
+    ],
+)
+def test_errors_name_the_file_and_the_field(tmp_path: Path, text: str, field: str) -> None:
+    home = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(home)
+    assert str(home / "upswell.yaml") in str(caught.value) and field in str(caught.value)
+
+
+_LIST = pytest.mark.xfail(raises=TypeError, reason="a list or text where a mapping belongs is not yet refused clearly")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "start: [",
+        "- a\n- b",
+        "just text",
+        pytest.param("targets: [a]", marks=_LIST),
+        pytest.param("evaluation: all", marks=_LIST),
+    ],
+)
+def test_a_file_of_another_form_is_a_settings_error(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SettingsError, match=r"upswell\.yaml"):
+        load_settings(write(tmp_path, text))
+
+
+def test_a_cutoff_that_reaches_the_horizon_is_refused(tmp_path: Path) -> None:
+    settings = load_settings(write(tmp_path, "targets:\n  day: {metric: views, horizon: 24h, tolerance: 6h}\n"))
+    assert settings.refusal("day", "6h") is None
+    for cutoff in ("18h", "24h", "72h"):
+        assert "reaches the horizon" in (settings.refusal("day", cutoff) or "")
+    assert settings.refusal("log_views_7d", "72h") is None
+    assert settings.refusal("log_views_3d_after_first_seen", "72h") is not None
+    assert settings.refusal("log_views_last_seen", "72h") is None
+    assert settings.refusal("success_7d", "144h") is not None
+
+
+def test_the_fingerprint_follows_the_values_not_their_form(tmp_path: Path) -> None:
+    shipped = load_settings(tmp_path / "absent").fingerprint()
+    assert load_settings(write(tmp_path / "same", "evaluation: {origins: 1}")).fingerprint() == shipped
+    assert load_settings(write(tmp_path / "other", "cutoffs: [pre, 0h, 24h, 72h]")).fingerprint() != shipped
+
+
+def test_the_home_is_one_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.setenv("UPSWELL_HOME", str(tmp_path / "link"))
+    assert default_home() == (tmp_path / "real").resolve()
+    monkeypatch.setenv("UPSWELL_HOME", "")
+    monkeypatch.chdir(tmp_path)
+    assert default_home() == (tmp_path / "var").resolve()
+
+
+def test_midnight_starts_the_day() -> None:
+    assert midnight(date(2025, 3, 1)) == datetime(2025, 3, 1)
