@@ -31,6 +31,11 @@ def now(home: Path) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"{replay}: {text!r} is no ISO time; write one such as 2025-03-01T00:00:00") from error
+    return naive_utc(time)
+
+
+def naive_utc(time: datetime) -> datetime:
+    """A time as naive UTC; one without a zone is taken to be UTC."""
     return time.astimezone(UTC).replace(tzinfo=None) if time.tzinfo else time
 
 

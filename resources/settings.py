@@ -84,6 +84,15 @@ class CompositeTarget(BaseModel):
 Target = MeasuredTarget | ClassTarget | CompositeTarget
 
 
+class Evaluation(BaseModel):
+    """What is backtested unless asked otherwise."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    targets: tuple[str, ...] = Field(min_length=1)
+    cutoffs: tuple[str, ...] = Field(min_length=1)
+    origins: int = Field(gt=0)
+
+
 class Settings(BaseModel):
     """The checked content of `upswell.yaml`."""
 
@@ -92,6 +101,7 @@ class Settings(BaseModel):
     first_origin: date
     cutoffs: tuple[str, ...] = Field(min_length=1)
     max_record_bytes: int = Field(gt=0)
+    evaluation: Evaluation
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -100,6 +110,10 @@ class Settings(BaseModel):
             cutoff_age(cutoff)
         if self.first_origin.weekday() != 0 or self.first_origin < self.start:
             raise ValueError(f"first_origin {self.first_origin} must be a Monday on or after start {self.start}")
+        unknown = [name for name in self.evaluation.targets if name not in self.targets]
+        unknown += [cutoff for cutoff in self.evaluation.cutoffs if cutoff not in self.cutoffs]
+        if unknown:
+            raise ValueError(f"evaluation names {', '.join(unknown)}, which is no target or cutoff of this file")
         for name in self.targets:
             for part in self.parts(name):
                 if not isinstance(self.targets.get(part), MeasuredTarget):
@@ -134,9 +148,17 @@ class Settings(BaseModel):
                 )
         return None
 
+    def applies(self, target: str, source: str, anchor: str) -> bool:
+        """Whether a source has a target: the target counts from its anchor and does not name other sources only."""
+        return all(
+            definition.anchor in ("any", anchor) and (definition.sources is None or source in definition.sources)
+            for definition in self.measured(target)
+        )
+
     def fingerprint(self) -> str:
-        """sha256 of the settings that decide what derived tables hold."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+        """sha256 of the settings that decide what the feature tables hold."""
+        decisive = self.model_dump(mode="json", include={"start", "cutoffs", "targets"})
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def default_home() -> Path:
@@ -160,7 +182,12 @@ def load_settings(home: Path) -> Settings:
         if not isinstance(loaded, dict):
             raise SettingsError(f"{own}: expected a mapping of settings, such as `start: 2024-01-01`")
         targets = {**values["targets"], **(loaded.get("targets") or {})}
-        values = {**values, **loaded, "targets": {name: value for name, value in targets.items() if value is not None}}
+        values = {
+            **values,
+            **loaded,
+            "evaluation": {**values["evaluation"], **(loaded.get("evaluation") or {})},
+            "targets": {name: value for name, value in targets.items() if value is not None},
+        }
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

@@ -9,7 +9,7 @@ from assets.features.build import TABLES, code_version
 from assets.features.stale import rebuild
 from assets.partitions import daily, days, in_one_run
 from assets.policies import describe, markdown, retry, upstream
-from assets.raw.adapter import anchors
+from assets.raw.anchors import source_anchors
 from resources.home import Home
 
 
@@ -28,7 +28,7 @@ def _feature_asset(name: str) -> dg.AssetsDefinition:
     def feature_table(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         start, end = days(context)
         warehouse = home.warehouse
-        made = rebuild(name, warehouse, home.settings, anchors(warehouse), start, end, home.now(), context.run_id)
+        made = rebuild(name, warehouse, home.settings, source_anchors(warehouse), start, end, home.now(), context.run_id)
         return dg.MaterializeResult(metadata={"rows": sum(made.rows.values()), **_describe_rows(home, name, start, end)})
 
     return feature_table

@@ -1,0 +1,41 @@
+# Python 3.11 and make are all it takes; everything else goes into .venv.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo install dev test check bench up clean
+
+demo: install        ## simulate 120 days and run the whole way, from landing files to a report
+	$(BIN)/upswell demo
+
+install: .venv/.installed  ## create .venv with the upswell command
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	touch $@
+
+.venv/.dev: .venv/.installed
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+dev: .venv/.dev      ## the same with what tests and checks need
+
+test: dev            ## run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: dev           ## lint, types, import directions, definitions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dg check defs
+
+bench: install       ## every figure, beside its reference
+	$(BIN)/python -m benchmarks
+
+up: install          ## UI, daemon, schedules and sensors on UPSWELL_HOME (default ./var)
+	$(BIN)/upswell up
+
+clean:               ## remove the environment; the home stays
+	rm -rf .venv *.egg-info

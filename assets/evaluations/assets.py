@@ -1,0 +1,147 @@
+"""The model and evaluation assets: backtests per weekly origin, then figures, audit and report over all of them.
+
+Wiring only; what is fitted, scored, audited and drawn is in the modules of `assets/models` and beside this one.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from assets.evaluations.grid import Cell, cells
+from assets.features.frame import sources
+from assets.partitions import days, in_one_run, weekly
+from assets.policies import describe, markdown, retry, upstream
+from assets.raw.anchors import source_anchors
+from resources.home import Home
+
+BACKTEST_TABLES = (
+    "models.training_sets", "models.versions", "evaluations.splits", "evaluations.predictions", "evaluations.importance",
+)  # fmt: skip
+FEATURES = [["features", name] for name in ("content", "engagement", "channel", "context", "metrics", "targets")]
+
+
+class Grid(dg.Config):
+    """What to backtest; what is empty is as the settings say. `origins` 0 means as many as there are."""
+
+    targets: list[str] = []
+    cutoffs: list[str] = []
+    origins: int | None = None
+
+
+def chosen_cells(home: Home, grid: Grid) -> list[Cell]:
+    """The cells that a grid asks for, over the sources that there are."""
+    warehouse = home.warehouse
+    return cells(home.settings, source_anchors(warehouse), sources(warehouse), grid.targets, grid.cutoffs)
+
+
+def latest_origins(home: Home, grid: Grid) -> int | None:
+    """How many of the latest origins a grid asks for; None for all."""
+    return home.settings.evaluation.origins if grid.origins is None else grid.origins or None
+
+
+@dg.multi_asset(
+    name="backtests",
+    specs=[
+        dg.AssetSpec(
+            name.split("."),
+            group_name=name.split(".")[0],
+            deps=FEATURES,
+            partitions_def=weekly,
+            code_version="1",
+            **describe(name),
+        )
+        for name in BACKTEST_TABLES
+    ],
+    partitions_def=weekly,
+    backfill_policy=in_one_run,
+    retry_policy=retry,
+    pool="cpu",
+)
+def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> Iterator[dg.MaterializeResult]:
+    """Fits every forecaster on what had matured by each origin and forecasts the week after it."""
+    from assets.evaluations.run_cells import planned, run_cells
+
+    start, end = days(context)
+    warehouse, settings = home.warehouse, home.settings
+    plan = planned(warehouse, settings, chosen_cells(home, config), latest_origins(home, config))
+    done = run_cells(
+        warehouse, settings, plan, start, end, run_id=context.run_id, now=home.now(), log=lambda line: context.log.info(line)
+    )
+    facts = {
+        "cells": len(plan),
+        "origins": sum(start <= origin < end for origins in plan.values() for origin in origins),
+        "fitted anew": done.fitted,
+        "unchanged": done.unchanged,
+        "skipped": markdown([{"where": where, "why": why} for where, why in done.skipped.items()]),
+        "unavailable": markdown([{"forecaster": name, "why": why} for name, why in done.unavailable.items()]),
+    }
+    for name in BACKTEST_TABLES:
+        with warehouse.read() as con:
+            counted = con.execute(f"SELECT count(*) FROM {name} WHERE origin >= ? AND origin < ?", [start, end]).fetchone()
+        assert counted is not None
+        yield dg.MaterializeResult(asset_key=name.split("."), metadata={"rows": counted[0], **facts})
+
+
+@dg.asset(
+    key=["evaluations", "metrics"],
+    group_name="evaluations",
+    deps=upstream("evaluations.metrics"),
+    retry_policy=retry,
+    code_version="1",
+    **describe("evaluations.metrics"),
+)
+def metrics(home: Home) -> dg.MaterializeResult:
+    """Every figure, made from the stored forecasts only."""
+    from assets.evaluations.report_charts import leaderboard_chart
+    from assets.evaluations.score_cells import score_cells, stored_leaderboard
+
+    scored = score_cells(home.warehouse, home.settings)
+    rows = [row for row in stored_leaderboard(home.warehouse) if row["origin"] == "all"]
+    shown = ("source", "target", "cutoff", "forecaster", "split", "n_test", "mae", "r2", "auroc", "skill", "coverage_80", "champion")
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": scored,
+            "champions": markdown([{name: row[name] for name in shown} for row in rows if row["champion"] and row["split"] == "time"]),
+            "leaderboard": markdown([{name: row[name] for name in shown} for row in rows]),
+        }
+    )
+
+
+@dg.asset(
+    key=["evaluations", "audits"],
+    group_name="evaluations",
+    deps=[*FEATURES, ["raw", "snapshots"], ["raw", "videos"]],
+    retry_policy=retry,
+    code_version="1",
+    **describe("evaluations.audits"),
+)
+def audits(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Feature rows made again in a second home that holds only what was known at their cutoff."""
+    from assets.evaluations.audit import record_audit
+
+    result = record_audit(home.warehouse, home.settings, source_anchors(home.warehouse), samples=25, run_id=context.run_id, now=home.now())
+    return dg.MaterializeResult(
+        metadata={
+            "rows audited": result.sampled,
+            "values compared": result.compared_values,
+            "differences": len(result.differences),
+        }
+    )
+
+
+@dg.asset(
+    key=["evaluations", "reports"],
+    group_name="evaluations",
+    deps=[["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "importance"]],
+    retry_policy=retry,
+    code_version="1",
+    **describe("evaluations.reports"),
+)
+def reports(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """One self-contained page of everything that the evaluation shows."""
+    from assets.evaluations.report import write_report
+
+    page = write_report(home.warehouse, home.settings, home.reports, run_id=context.run_id, now=home.now())
+    return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
+
+

@@ -1,0 +1,244 @@
+"""Runs the backtests of cells that are missing or whose data or code has changed, one committed (cell, origin) at a time.
+
+A crash loses at most the origin in work; the next run goes on with what is missing. Fitting is in `backtest`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from assets.evaluations.backtest import Fitted, OriginResult, run_origin, run_random, split
+from assets.evaluations.grid import Cell, data_version, origins_of
+from assets.evaluations.importance import permutation_importance
+from assets.evaluations.learning_curve import learning_curve
+from assets.evaluations.rows import as_arrow
+from assets.features.frame import features_fingerprint, load_frame
+from assets.models.columns import Schema
+from assets.models.forecasters import default_for
+from assets.models.labels import ViralLabel
+from assets.models.predictor import FOLDER, save
+from assets.models.training_set import freeze
+from resources.settings import Settings, midnight
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import replace_rows
+
+TABLE = "evaluations.predictions"
+
+
+@dataclass
+class Progress:
+    """What a run of backtests did."""
+
+    fitted: int = 0
+    unchanged: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Made:
+    """What rows were made from, by which run, and when."""
+
+    version: str
+    run_id: str
+    now: datetime
+
+
+def planned(warehouse: Warehouse, settings: Settings, cells: Sequence[Cell], latest: int | None) -> dict[Cell, list[date]]:
+    """The latest few origins of each cell (all of them for None) at which it can be backtested."""
+    plan = {}
+    for cell in cells:
+        origins = origins_of(load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff), settings.first_origin)
+        plan[cell] = origins if latest is None else origins[-latest:]
+    return plan
+
+
+def stale(warehouse: Warehouse, settings: Settings, plan: dict[Cell, list[date]]) -> dict[Cell, list[date]]:
+    """What of a plan is missing or was made from other data or code."""
+    found = {}
+    for cell, origins in plan.items():
+        frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        done = _done(warehouse, cell)
+        found[cell] = [origin for origin in origins if done.get(str(origin)) != data_version(_seen_at(frame, origin))]
+        if origins and done.get("random") != _random_version(frame, origins) and origins[-1] not in found[cell]:
+            found[cell].append(origins[-1])
+    return {cell: origins for cell, origins in found.items() if origins}
+
+
+def run_cells(
+    warehouse: Warehouse,
+    settings: Settings,
+    plan: dict[Cell, list[date]],
+    start: date,
+    end: date,
+    *,
+    run_id: str,
+    now: datetime,
+    log: Callable[[str], None] = lambda message: None,
+) -> Progress:
+    """Backtests the cells of a plan at its origins in [start, end).
+
+    At a cell's latest origin the fitted models are kept, their importance is measured and the random split is run as a
+    contrast.
+    """
+    progress = Progress()
+    for number, (cell, origins) in enumerate(plan.items(), start=1):
+        frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        done = _done(warehouse, cell)
+        for origin in (origin for origin in origins if start <= origin < end):
+            version = data_version(_seen_at(frame, origin))
+            if done.get(str(origin)) == version:
+                progress.unchanged += 1
+                continue
+            result = run_origin(frame, settings, cell.target, cell.cutoff, origin)
+            progress.unavailable.update(result.unavailable)
+            if result.reason:
+                progress.skipped[f"{cell} at {origin}"] = result.reason
+                continue
+            made = Made(version, run_id, now)
+            _store(warehouse, settings, cell, frame, result, made, keep=origin == origins[-1])
+            progress.fitted += 1
+        if origins and start <= origins[-1] < end and done.get("random") != _random_version(frame, origins):
+            made = Made(_random_version(frame, origins), run_id, now)
+            _store_random(warehouse, settings, cell, frame, origins, made)
+        log(f"backtest {number} of {len(plan)}: {cell}, {len(origins)} origins")
+    return progress
+
+
+def _seen_at(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
+    """The rows that an origin trains or tests on."""
+    start, end = pd.Timestamp(midnight(origin)), pd.Timestamp(midnight(origin)) + pd.Timedelta(days=7)
+    train = (frame["as_of"] <= start) & (frame["matured_at"] <= start)
+    return frame[train | (frame["anchor_at"].between(start, end, inclusive="left") & frame["value"].notna())]
+
+
+def _random_version(frame: pd.DataFrame, origins: Sequence[date]) -> str:
+    end = pd.Timestamp(midnight(origins[-1])) + pd.Timedelta(days=7)
+    seen = frame[(frame["anchor_at"] < end) & frame["value"].notna()]
+    return data_version(seen.assign(origins=f"{origins[0]} {len(origins)}"))
+
+
+def _done(warehouse: Warehouse, cell: Cell) -> dict[str, str]:
+    with warehouse.read() as con:
+        rows = con.execute(
+            'SELECT partition, input_version FROM lineage.partitions WHERE "table" = ? AND starts_with(partition, ?)',
+            [TABLE, f"{cell}/"],
+        ).fetchall()
+    return {partition.rsplit("/", 1)[1]: version for partition, version in rows}
+
+
+def _store(
+    warehouse: Warehouse,
+    settings: Settings,
+    cell: Cell,
+    frame: pd.DataFrame,
+    result: OriginResult,
+    made: Made,
+    keep: bool,
+) -> None:
+    """Writes what one origin gave, in one transaction; files are complete before their rows appear."""
+    where = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "origin": result.origin}
+    train, test = split(frame, result.origin)
+    frozen = _freeze(warehouse, train, where, made)
+    rows = {
+        "evaluations.splits": result.splits,
+        "evaluations.predictions": result.predictions,
+        "models.training_sets": pd.DataFrame([frozen]),
+    }
+    if keep:
+        learned = {name: fitted for name, fitted in result.fitted.items() if fitted.forecaster.learned}
+        versions = [_save(warehouse, fitted, result, train, frozen, made) for fitted in learned.values()]
+        label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
+        measured = [permutation_importance(learned[default_for(result.task)], result.task, test, label, result.origin)]
+        rows["models.versions"] = pd.DataFrame(versions)
+        rows["evaluations.importance"] = pd.concat(measured, ignore_index=True)
+        curve = learning_curve(frame, settings, cell.target, cell.cutoff, result.origin)
+    arrow = {name: as_arrow(part, name) for name, part in rows.items()}
+    with warehouse.write() as con:
+        for name, part in arrow.items():
+            split_of = {"split": "time"} if "split" in table(name).column_names else {}
+            replace_rows(con, table(name), part, {**where, **split_of})
+        if keep:
+            cell_of = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "slice": "n_train"}
+            replace_rows(con, table("evaluations.metrics"), as_arrow(curve, "evaluations.metrics"), cell_of)
+        _record(con, cell, str(result.origin), made, len(result.predictions))
+
+
+def _freeze(warehouse: Warehouse, train: pd.DataFrame, where: dict[str, Any], made: Made) -> dict[str, Any]:
+    """The row of models.training_sets for a fit's rows, whose file is written."""
+    training_set_id, path = freeze(train, warehouse.home)
+    return {
+        **where,
+        "training_set_id": training_set_id,
+        "uri": str(path.relative_to(warehouse.home)),
+        "bytes": path.stat().st_size,
+        "rows": len(train),
+        "columns": list(train.columns),
+        "schema_fingerprint": Schema.of(train).fingerprint,
+        "feature_fingerprint": features_fingerprint(),
+        "data_version": made.version,
+        "run_id": made.run_id,
+        "created_at": made.now,
+    }
+
+
+def _save(
+    warehouse: Warehouse,
+    fitted: Fitted,
+    result: OriginResult,
+    train: pd.DataFrame,
+    frozen: dict[str, Any],
+    made: Made,
+) -> dict[str, Any]:
+    """The row of models.versions for a fitted forecaster, whose bundle is written."""
+    manifest = save(
+        warehouse.home,
+        fitted,
+        result.task,
+        train,
+        result.origin,
+        feature_fingerprint=features_fingerprint(),
+        data_version=made.version,
+        training_set_id=frozen["training_set_id"],
+        run_id=made.run_id,
+    )
+    columns = [column for column in table("models.versions").column_names if hasattr(manifest, column)]
+    row = {column: getattr(manifest, column) for column in columns}
+    return {**row, "origin": result.origin, "uri": f"{FOLDER}/{manifest.version}", "created_at": made.now}
+
+
+def _store_random(
+    warehouse: Warehouse,
+    settings: Settings,
+    cell: Cell,
+    frame: pd.DataFrame,
+    origins: Sequence[date],
+    made: Made,
+) -> None:
+    result = run_random(frame, settings, cell.target, cell.cutoff, origins)
+    where = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "split": "random"}
+    with warehouse.write() as con:
+        if not result.reason:
+            replace_rows(con, table("evaluations.splits"), as_arrow(result.splits, "evaluations.splits"), where)
+            replace_rows(con, table(TABLE), as_arrow(result.predictions, TABLE), where)
+        _record(con, cell, "random", made, len(result.predictions))
+
+
+def _record(con: duckdb.DuckDBPyConnection, cell: Cell, origin: str, made: Made, rows: int) -> None:
+    written = pa.table(
+        {
+            "table": [TABLE],
+            "partition": [f"{cell}/{origin}"],
+            "input_version": [made.version],
+            "rows": [rows],
+            "run_id": [made.run_id],
+            "written_at": pa.array([made.now], pa.timestamp("us")),
+        }
+    )
+    replace_rows(con, table("lineage.partitions"), written, {"table": TABLE, "partition": f"{cell}/{origin}"})

@@ -1,0 +1,460 @@
+"""The command line: parses arguments, calls what the assets call, and prints for people or (`--json`) for programs.
+
+Work happens in Dagster runs on the home's instance, or in the module that the asset calls; there is none here. Heavy imports
+are inside the commands, so that `upswell --help` is quick.
+"""
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as RichTable
+
+from orchestration.errors import RunFailedError, UsageError
+from resources import clock
+from resources.settings import Settings, default_home, load_settings
+
+app = typer.Typer(
+    name="upswell",
+    help="Forecasts how short-form videos will perform, and proves it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+quarantine_app = typer.Typer(help="Records set aside: what and why, and reading them again.", no_args_is_help=True)
+app.add_typer(quarantine_app, name="quarantine")
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Home of the data; else UPSWELL_HOME, else ./var.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+people = Console(stderr=True)
+
+
+class Kind(StrEnum):
+    """What the rows of a file are."""
+
+    videos = "videos"
+    metrics = "metrics"
+    labels = "labels"
+
+
+def use_home(home: Path | None) -> Path:
+    """Settles the home for this process before anything reads it."""
+    if home is not None:
+        os.environ["UPSWELL_HOME"] = str(home)
+    folder = default_home()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["UPSWELL_HOME"] = str(folder)
+    return folder
+
+
+def opened(home: Path | None) -> tuple[Any, Settings]:
+    """The warehouse and settings of a home."""
+    from warehouse.connection import Warehouse
+
+    folder = use_home(home)
+    return Warehouse(folder), load_settings(folder)
+
+
+def strict(value: Any) -> Any:
+    """A value as strict JSON knows it: no NaN or infinity, times as ISO texts."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [strict(item) for item in value]
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on standard output."""
+    sys.stdout.write(json.dumps(strict(value), allow_nan=False, ensure_ascii=False, indent=1) + "\n")
+
+
+def print_table(rows: Iterable[Mapping[str, Any]], title: str | None = None) -> None:
+    """Rows for people, numbers to the right."""
+    listed = list(rows)
+    if not listed:
+        Console().print(f"{title + ': ' if title else ''}nothing")
+        return
+    shown = RichTable(title=title, title_justify="left", header_style="bold")
+    for name, value in listed[0].items():
+        shown.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+    for row in listed:
+        shown.add_row(*(_cell(value) for value in row.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(shown)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if math.isfinite(value) else ""
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+@app.command()
+def demo(
+    home: HomeOption = None,
+    json_: JsonOption = False,
+    days: Annotated[int, typer.Option(help="Days to simulate.", min=30)] = 120,
+    videos_per_day: Annotated[int, typer.Option(help="Videos a day.", min=1)] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the simulator.")] = 7,
+) -> None:
+    """Simulate scrapes and run the whole way: ingestion, features, backtests, report."""
+    from orchestration.demo import run_demo
+
+    folder = use_home(home)
+    result = run_demo(folder, days=days, videos_per_day=videos_per_day, seed=seed, say=people.print)
+    if json_:
+        print_json(result)
+        return
+    print_leaderboard(result["leaderboard"])
+    _say_where(folder, result["report"], result["grid"], result["seconds"])
+
+
+def print_leaderboard(rows: Iterable[Mapping[str, Any]]) -> None:
+    """The pooled figures of every forecaster, a table per target and cutoff."""
+    pooled = [row for row in rows if row["origin"] == "all" and row["split"] == "time"]
+    names = ("forecaster", "n_test", "mae", "r2", "growth_r2", "spearman", "auroc", "average_precision", "skill", "coverage_80")
+    for cell in dict.fromkeys((row["source"], row["target"], row["cutoff"]) for row in pooled):
+        chosen = [row for row in pooled if (row["source"], row["target"], row["cutoff"]) == cell]
+        used = [name for name in names if any(row[name] is not None for row in chosen)]
+        print_table(
+            [{name: row[name] for name in used} | {"champion": "champion" if row["champion"] else ""} for row in chosen],
+            title=" · ".join(cell),
+        )
+
+
+def _say_where(folder: Path, report: str, grid: str, seconds: float) -> None:
+    people.print(f"[bold]Grid[/bold]       {grid}; [cyan]upswell evaluate --all[/cyan] runs the rest")
+    people.print(f"[bold]Report[/bold]     {report}")
+    people.print(f"[bold]Warehouse[/bold]  {folder / 'warehouse.duckdb'}  (upswell sql \"SHOW ALL TABLES\")")
+    people.print("[bold]UI[/bold]         make up, then http://localhost:3000")
+    people.print(f"Done in {seconds:.0f} s.")
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files, or folders: every file below, in name order.")],
+    source: Annotated[str, typer.Option(help="Adapter that reads them, or auto; with --as, the source they speak of.")] = "auto",
+    as_: Annotated[Kind, typer.Option("--as", help="What the rows are.")] = Kind.videos,
+    observed_at: Annotated[str | None, typer.Option(help="When the rows were true (ISO, UTC), if they do not say.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", help="field=column, repeatable; for auto.")] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Keep files byte for byte and read them into the raw tables."""
+    from assets.raw.ingest import files, ingest as ingest_file
+
+    warehouse, settings = opened(home)
+    mapping = _pairs(map_ or [], "--map")
+    time = _time(observed_at, "--observed-at")
+    results = []
+    for path in (file for given in paths for file in files(given)):
+        result = ingest_file(
+            warehouse, settings, path, source=source, kind=as_.value, observed_at=time, mapping=mapping,
+            now=clock.now(warehouse.home),
+        )  # fmt: skip
+        results.append(vars(result))
+        if not json_:
+            people.print(_landing_line(path, result))
+    if json_:
+        print_json(results)
+
+
+def _landing_line(path: Path, result: Any) -> str:
+    known = " (known already)" if result.already_known else ""
+    reasons = ", ".join(f"{reason} {number}" for reason, number in sorted(result.reasons.items()))
+    line = (
+        f"{path.name}: {result.source}, {result.rows_read} read = {result.accepted} accepted + {result.duplicate} duplicate "
+        f"+ {result.quarantined} quarantined{known}{'; ' + reasons if reasons else ''}"
+    )
+    if result.mapping:
+        confidence = result.confidence or {}
+        parts = [f"{field} <- {column} ({confidence.get(field, 1):.0%})" for field, column in result.mapping.items()]
+        line += "\n  mapped: " + ", ".join(parts)
+    return line
+
+
+@app.command()
+def run(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Whatever is missing, or whose inputs, settings or code have changed; a second call does nothing."""
+    from assets.evaluations.assets import Grid
+    from orchestration.runs import Runs
+
+    runs = Runs(use_home(home)).refresh(Grid()).runs
+    if json_:
+        print_json(runs)
+    else:
+        print_table(runs, title="Dagster runs")
+
+
+@app.command()
+def evaluate(
+    target: Annotated[list[str] | None, typer.Option(help="Target, repeatable.")] = None,
+    cutoff: Annotated[list[str] | None, typer.Option(help="Cutoff, repeatable.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Every target, cutoff and origin.")] = False,
+    origins: Annotated[int | None, typer.Option(help="Latest weekly origins; 0 for all.", min=0)] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Backtest what is stale of a grid and print the leaderboard."""
+    from assets.evaluations.assets import Grid, chosen_cells
+    from assets.evaluations.score_cells import stored_leaderboard
+    from orchestration.runs import Runs
+
+    runs = Runs(use_home(home))
+    settings = runs.home.settings
+    grid = Grid(
+        targets=list(settings.targets) if all_ else target or [],
+        cutoffs=list(settings.cutoffs) if all_ else cutoff or [],
+        origins=0 if all_ and origins is None else origins,
+    )
+    runs.refresh(grid)
+    chosen = {(cell.source, cell.target, cell.cutoff) for cell in chosen_cells(runs.home, grid)}
+    rows = [row for row in stored_leaderboard(runs.home.warehouse) if (row["source"], row["target"], row["cutoff"]) in chosen]
+    if not rows:
+        raise UsageError("nothing could be backtested: too little has matured, or no source has such a target; see upswell status")
+    if json_:
+        print_json(rows)
+    else:
+        print_leaderboard(rows)
+
+
+@app.command()
+def predict(
+    video_id: Annotated[list[str], typer.Argument(help="Videos.")],
+    target: Annotated[str, typer.Option(help="Target.")] = "log_views_7d",
+    cutoff: Annotated[str, typer.Option(help="Cutoff.")] = "24h",
+    source: Annotated[str | None, typer.Option(help="Source; needed where there are several.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="feature=value, repeatable.")] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Forecast videos with the champion, from what was known of them at the cutoff."""
+    from assets.models.serving import champion_predictor
+
+    warehouse, settings = opened(home)
+    predictor = champion_predictor(warehouse, settings, source, target, cutoff)
+    extra: dict[str, Any] = {name: _number_or_text(value) for name, value in _pairs(set_ or [], "--set").items()}
+    replies = [predictor.predict_score(video, extra or None) for video in video_id]
+    if json_:
+        print_json(replies)
+    else:
+        print_table(replies)
+
+
+@app.command()
+def report(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Figures and report anew from the stored forecasts."""
+    from orchestration.runs import Runs
+
+    runs = Runs(use_home(home))
+    runs.execute("evaluation")
+    path = latest_report(runs.home.warehouse)
+    print_json({"report": path}) if json_ else Console().print(path)
+
+
+def latest_report(warehouse: Any) -> str:
+    """Path of the newest report page."""
+    rows = warehouse.query("SELECT uri FROM evaluations.reports ORDER BY created_at DESC, report_id LIMIT 1").to_pylist()
+    if not rows:
+        raise UsageError("there is no report yet; run upswell run")
+    return str(warehouse.home / rows[0]["uri"])
+
+
+@quarantine_app.command("list")
+def quarantine_list(
+    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many records.", min=1)] = 50,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Records that were set aside, with the reason, field and value."""
+    warehouse, _ = opened(home)
+    rows = warehouse.query(
+        """SELECT q.landing_id, l.names[1] AS file, q.row_number, q.source, q.kind, q.reason, q.field, q.value, q.observed_at,
+                  q.record, q.contract_version
+           FROM raw.quarantine q JOIN raw.landings l USING (landing_id)
+           WHERE ($source IS NULL OR q.source = $source) AND ($reason IS NULL OR q.reason = $reason)
+           ORDER BY q.source, q.reason, q.landing_id, q.row_number LIMIT $limit""",
+        {"source": source, "reason": reason, "limit": limit},
+    ).to_pylist()
+    if json_:
+        print_json(rows)
+        return
+    shown = ("source", "file", "row_number", "reason", "field", "value", "record")
+    print_table([{name: str(row[name])[:60] if name == "record" else row[name] for name in shown} for row in rows])
+
+
+@quarantine_app.command("replay")
+def quarantine_replay(
+    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only for this reason.")] = None,
+    landing: Annotated[str | None, typer.Option(help="Only of this landing.")] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Read the landings of quarantined records again with the adapters as they are now."""
+    from assets.raw.ingest import replay
+
+    warehouse, settings = opened(home)
+    results = replay(
+        warehouse, settings, source=source, reason=reason, landing_id=landing, now=clock.now(warehouse.home)
+    )
+    if json_:
+        print_json([vars(result) for result in results])
+    else:
+        for result in results:
+            people.print(_landing_line(Path(result.names[0]), result))
+
+
+@app.command()
+def audit(
+    samples: Annotated[int, typer.Option(help="Forecasts to make again.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of the sample.")] = 0,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make sampled feature rows again from only what was known at their cutoff, and compare them bit for bit."""
+    from assets.evaluations.audit import record_audit
+    from assets.raw.anchors import source_anchors
+
+    warehouse, settings = opened(home)
+    result = record_audit(
+        warehouse, settings, source_anchors(warehouse), samples=samples, seed=seed, run_id="cli", now=clock.now(warehouse.home)
+    )
+    differences = [vars(difference) for difference in result.differences]
+    if json_:
+        print_json({"sampled": result.sampled, "values": result.compared_values, "differences": differences})
+    else:
+        print_table(differences[:50], title=f"{result.sampled} rows, {result.compared_values:,} values; differences")
+    if differences:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help="A query; the warehouse is open for reading only.")],
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV and nothing else.")] = False,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Query the warehouse."""
+    import pyarrow.csv
+
+    warehouse, _ = opened(home)
+    result = warehouse.query(query)
+    if json_:
+        print_json(result.to_pylist())
+    elif csv:
+        pyarrow.csv.write_csv(result, sys.stdout.buffer)
+    else:
+        print_table(result.to_pylist())
+
+
+@app.command()
+def status(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """What the home holds, what is stale, and who is champion."""
+    from orchestration.status import describe_home
+
+    warehouse, settings = opened(home)
+    found = describe_home(warehouse, settings)
+    if json_:
+        print_json(found)
+        return
+    for title, rows in found.items():
+        print_table(rows, title=title)
+
+
+@app.command()
+def doctor(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """Check the machine, the packages, the settings and the home; each trouble with its remedy."""
+    from orchestration.status import diagnose
+
+    findings = diagnose(use_home(home))
+    if json_:
+        print_json(findings)
+    else:
+        print_table(findings)
+    if any(finding["state"] == "wrong" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def up(
+    home: HomeOption = None,
+    port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,
+    host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
+) -> None:
+    """Start the UI, the daemon, schedules and sensors on the home, until interrupted."""
+    from orchestration.runs import open_instance
+
+    folder = use_home(home)
+    load_settings(folder)
+    (folder / "inbox").mkdir(exist_ok=True)
+    open_instance(folder)
+    people.print(f"UI http://{host}:{port} · home {folder} · drop files into {folder / 'inbox'}")
+    command = ["dagster", "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port), "--log-level", "warning"]
+    os.execv(str(Path(sys.executable).with_name("dagster")), command)
+
+
+def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"{option} {text}: write name=value")
+        pairs[name] = value
+    return pairs
+
+
+def _time(text: str | None, option: str) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text}: write an ISO time (UTC), such as 2025-03-01T12:00:00") from error
+    return clock.naive_utc(time)
+
+
+def _number_or_text(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+def main() -> None:
+    """Runs a command; what a user can mend is one line on standard error and exit code 2."""
+    import duckdb
+
+    from warehouse.errors import WarehouseError
+
+    try:
+        app()
+    except (UsageError, RunFailedError, ValueError, KeyError, WarehouseError, duckdb.Error, OSError) as error:
+        if os.environ.get("UPSWELL_DEBUG"):
+            raise
+        text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+        sys.stderr.write(f"upswell: {' '.join(text.split())}\n")
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The jobs: what is materialised together in one run, and when nobody asks.
+
+A job per stage, since a run has one kind of partition: none, days, or weekly origins.
+"""
+
+import dagster as dg
+
+from assets.evaluations.assets import BACKTEST_TABLES
+from assets.features.build import TABLES
+from assets.raw.assets import DAILY_TABLES
+
+CHAIN_TAG = "upswell/chain"
+"""On the runs of a nightly refresh: when one succeeds, the next stage follows."""
+
+ingestion = dg.define_asset_job(
+    "ingestion",
+    selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"]),
+    description="Every complete file of the inbox becomes a landing and rows of the raw tables.",
+)
+raw_days = dg.define_asset_job(
+    "raw_days",
+    selection=dg.AssetSelection.assets(*(["raw", name] for name in DAILY_TABLES)),
+    description="Reads the landings that touch some days once more.",
+)
+features = dg.define_asset_job(
+    "features",
+    selection=dg.AssetSelection.assets(*(["features", name] for name in TABLES)),
+    description="Feature tables and targets for some anchor days.",
+)
+backtests = dg.define_asset_job(
+    "backtests",
+    selection=dg.AssetSelection.assets(*(name.split(".") for name in BACKTEST_TABLES)),
+    description="Fits on what had matured by some weekly origins and forecasts the week after each.",
+)
+evaluation = dg.define_asset_job(
+    "evaluation",
+    selection=dg.AssetSelection.assets(["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "reports"]),
+    description="Figures, leakage audit and report over all stored forecasts.",
+)
+ALL = [ingestion, raw_days, features, backtests, evaluation]

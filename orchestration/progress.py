@@ -1,0 +1,24 @@
+"""What a run prints: the lines that assets log for people, and failures; Dagster keeps the rest in its event log."""
+
+import logging
+import sys
+from typing import Any
+
+import dagster as dg
+
+
+class _ForPeople(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
+        return event is None or event.is_failure
+
+
+@dg.logger(config_schema={}, description="Lines for people on standard error.")
+def progress_logger(init_context: Any) -> logging.Logger:
+    """A logger without Dagster's own events."""
+    logger = logging.Logger("upswell", level=logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.addFilter(_ForPeople())
+    logger.addHandler(handler)
+    return logger

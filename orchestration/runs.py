@@ -1,0 +1,113 @@
+"""Dagster runs on a home's own instance, started from this process: what the command line and the demo use.
+
+A refresh is the same stages as the nightly one: each asks what is missing or stale and runs only that.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.evaluations.assets import Grid
+from assets.raw.assets import waiting
+from orchestration.definitions import build_definitions
+from orchestration.errors import RunFailedError
+from resources.home import Home
+from resources.settings import load_settings
+from sensors.refresh import range_tags, stale_origins, stale_ranges
+
+
+@dataclass
+class Refreshed:
+    """What a refresh did: one line per Dagster run, by stage."""
+
+    runs: list[dict[str, Any]] = field(default_factory=list)
+
+
+def open_instance(folder: Path) -> dg.DagsterInstance:
+    """The Dagster instance of a home, made where there is none yet; concurrency pools get their limits."""
+    home = folder / "dagster"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").exists():
+        shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+    os.environ["DAGSTER_HOME"] = str(home)
+    instance = dg.DagsterInstance.get()
+    for pool in ("warehouse", "cpu"):
+        if pool not in {limit.name for limit in instance.event_log_storage.get_pool_limits()}:
+            instance.event_log_storage.set_concurrency_slots(pool, 1)
+    return instance
+
+
+class Runs:
+    """Runs jobs of a home in this process, recorded on its instance like any other run."""
+
+    def __init__(self, folder: Path) -> None:
+        load_settings(folder)
+        self.home = Home(path=str(folder))
+        self.instance = open_instance(folder)
+        self.definitions = build_definitions(resource_overrides={"home": self.home})
+
+    def execute(self, job: str, *, tags: Mapping[str, str] | None = None, config: Any = None) -> dict[str, Any]:
+        """Runs a job to its end.
+
+        Returns:
+            `job`, `run_id` and, for a range, its first and last partition.
+
+        Raises:
+            RunFailedError: A step or a blocking check failed.
+        """
+        definition = self.definitions.get_job_def(job)
+        result = definition.execute_in_process(
+            instance=self.instance, tags=dict(tags or {}), run_config=config or {}, raise_on_error=False
+        )
+        if not result.success:
+            raise RunFailedError(_explain(job, result))
+        return {"job": job, "run_id": result.run_id, "partitions": list((tags or {}).values())}
+
+    def ingest_inbox(self) -> list[dict[str, Any]]:
+        """Ingests the complete files of the inbox in one run; none, no run."""
+        return [self.execute("ingestion")] if waiting(self.home.inbox) else []
+
+    def build_features(self) -> list[dict[str, Any]]:
+        """Rebuilds the stale days of the feature tables, one run per range."""
+        return [self.execute("features", tags=range_tags(*days)) for days in stale_ranges(self.home)]
+
+    def backtest(self, grid: Grid) -> list[dict[str, Any]]:
+        """Backtests the stale cells of a grid in one run over their origins."""
+        origins = stale_origins(self.home, grid)
+        if not origins:
+            return []
+        config = {"ops": {"backtests": {"config": grid.model_dump(exclude_none=True)}}}
+        return [self.execute("backtests", tags=range_tags(origins[0], origins[-1]), config=config)]
+
+    def refresh(self, grid: Grid) -> Refreshed:
+        """Everything that is missing or stale, stage by stage; a second call does nothing."""
+        done = Refreshed()
+        done.runs += self.ingest_inbox()
+        done.runs += self.build_features()
+        done.runs += self.backtest(grid)
+        if done.runs or not self._evaluated():
+            done.runs.append(self.execute("evaluation"))
+        return done
+
+    def _evaluated(self) -> bool:
+        return self.instance.get_latest_materialization_event(dg.AssetKey(["evaluations", "reports"])) is not None
+
+
+def _explain(job: str, result: dg.ExecuteInProcessResult) -> str:
+    """The first failure of a run as one line."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            reason = (error.message if error is not None else "failed").strip().splitlines()[0]
+            return f"run {result.run_id} of job {job}: step {event.step_key}: {reason}"
+        if event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
+            check = event.asset_check_evaluation_data
+            return f"run {result.run_id} of job {job}: check {check.check_name} of {check.asset_key.to_user_string()} failed"
+    return f"run {result.run_id} of job {job} failed"
