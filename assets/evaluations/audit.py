@@ -1,0 +1,435 @@
+"""The leakage audit: sampled feature rows and labels are made again in a second home that does not hold the future.
+
+What differs by a bit is a leak and is named by its column; so is a column that no contract derives, and a label that a
+training row could not have had. What is fitted on training rows is audited in `refit`. Nothing here writes to the home.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from assets.evaluations.second_home import SecondHome, Subject, World, platform_day, platform_world, subjects
+from assets.features.build import Anchors
+from assets.features.frame import CATEGORIES, IDENTITY, OUTCOME, TEXT, load_frame, numeric_features
+from resources.settings import Settings, cutoff_age
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import replace_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Row = Mapping[str, Any]
+Progress = Callable[[str], None]
+ROW = "(row)"
+"""Stands for a column where a whole row is missing, or there although it should not be."""
+UNDECLARED = "(undeclared)"
+_ABSENT, _PRESENT = "absent", "present"
+_FRAME = "training_set"
+_METRIC = "metric_"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is not what could be known.
+
+    Attributes:
+        source: Source.
+        video_id: Video; empty where the row speaks of a source.
+        cutoff: Cutoff; the target of an outcome, the day of a source.
+        table: Table, or `training_set`.
+        column: Column.
+        expected: What the second home gives.
+        found: What is stored.
+    """
+
+    source: str
+    video_id: str
+    cutoff: str
+    table: str
+    column: str
+    expected: Any
+    found: Any
+
+    def __str__(self) -> str:
+        where = " ".join(part for part in (self.source, self.video_id, self.cutoff) if part)
+        return f"{self.table}.{self.column} of {where}: {self.found!r} is stored, {self.expected!r} could be known"
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found.
+
+    Attributes:
+        sampled: Rows (video and cutoff) that were made again.
+        compared_values: Values that were compared.
+        differences: Every value that differs.
+        seconds: How long it took.
+    """
+
+    sampled: int
+    compared_values: int
+    differences: list[Difference]
+    seconds: float
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that differ, as `table.column`."""
+        return sorted({f"{difference.table}.{difference.column}" for difference in self.differences})
+
+
+def audit(
+    warehouse: Warehouse,
+    settings: Settings,
+    anchors: Anchors,
+    *,
+    samples: int = 200,
+    seed: int,
+    now: datetime,
+    source: str | None = None,
+    folder: Path,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Makes sampled rows of the feature tables again from what was known, and compares them to the bit.
+
+    Features that are stale (raw rows landed since they were built) differ too: build them first.
+
+    Args:
+        warehouse: The home to audit; only read.
+        settings: Cutoffs and targets that its features were built with.
+        anchors: Anchor per source.
+        samples: How many (source, video, cutoff) to draw.
+        seed: Decides which.
+        now: The home's time (naive UTC); later moments are not drawn.
+        source: Draw from this source only.
+        folder: Existing folder for the second home, which is removed at the end.
+        progress: Told what is being done.
+    """
+    begun = perf_counter()
+    tell = progress or (lambda _: None)
+    drawn = _draw(warehouse, samples, seed, now, source)
+    known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for row in drawn], now)
+    outcomes = _matured(warehouse, drawn)
+    compared = _Comparison()
+    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
+        furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
+        tell(f"building {len(drawn)} rows from what was known by their cutoffs")
+        videos = furnish("video", [_video_world(row, known) for row in drawn])
+        _compare_videos(compared, warehouse, videos, drawn, known)
+        platform = furnish("platform", _platform_worlds(drawn))
+        tell(f"comparing {len(platform.worlds)} days of their sources")
+        _compare_platform(compared, warehouse, platform)
+        tell(f"building {len(outcomes)} outcomes from what was known when they matured")
+        moments = sorted({(row["source"], row["video_id"], row["matured_at"]) for row in outcomes})
+        targets = furnish(
+            "outcome", [_outcome_world(source, video, moment, known) for source, video, moment in moments]
+        )
+        _compare_outcomes(compared, targets, outcomes)
+    return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
+
+
+def audit_training_set(
+    frame: "pd.DataFrame",
+    warehouse: Warehouse,
+    settings: Settings,
+    anchors: Anchors,
+    *,
+    target: str,
+    cutoff: str,
+    origin: datetime | None = None,
+    samples: int = 50,
+    seed: int,
+    now: datetime,
+    folder: Path,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Makes sampled rows of a training frame again from what was known, and compares every column to the bit.
+
+    All rows are held to the origin: the forecast's moment and the maturity of the label lie before it. A column that the
+    contract does not derive from the feature tables is a difference in itself.
+
+    Args:
+        frame: Frame in the columns of `assets.features.frame.load_frame`.
+        warehouse: The home that it was made from; only read.
+        settings: Defines the target.
+        anchors: Anchor per source.
+        target: Target of the frame.
+        cutoff: Cutoff of the frame.
+        origin: Moment at which a model is fitted on the frame (naive UTC); None where none is.
+        samples: How many rows to make again.
+        seed: Decides which.
+        now: The time that the frame was made at, or later (naive UTC).
+        folder: Existing folder for the second home, which is removed at the end.
+        progress: Told what is being done.
+    """
+    begun = perf_counter()
+    tell = progress or (lambda _: None)
+    compared = _Comparison()
+    compared.differences += [*_undeclared(frame, cutoff), *_repeated(frame, cutoff)]
+    if origin is not None:
+        compared.differences += late_rows(frame, cutoff, origin)
+    drawn = _draw_rows(frame, cutoff, samples, seed)
+    known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for row in drawn], now)
+    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
+        furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
+        tell(f"building {len(drawn)} rows of {target} at {cutoff} from what was known")
+        homes = [
+            furnish("video", [_video_world(row, known) for row in drawn]),
+            furnish("platform", _platform_worlds(drawn)),
+            furnish(
+                "outcome",
+                [_outcome_world(row["source"], row["video_id"], row.get("matured_at") or now, known) for row in drawn],
+            ),
+        ]
+        again = Warehouse(Path(scratch) / "frame")
+        _gather(again, homes, cutoff)
+        for source in sorted({row["source"] for row in drawn}):
+            expected = {row["video_id"]: row for row in _records(load_frame(again, settings, source, target, cutoff))}
+            for row in drawn:
+                if row["source"] == source:
+                    compared.add(row, _FRAME, expected.get(row["video_id"]), _declared(row, cutoff))
+    return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
+
+
+def late_rows(train: "pd.DataFrame", cutoff: str, origin: datetime) -> list[Difference]:
+    """Training rows that could not have been trained on at an origin: a later moment, a later label or none."""
+    found = []
+    for row in _records(train):
+        for column in ("as_of", "matured_at"):
+            if row[column] is None or row[column] > origin:
+                found.append(_difference(row, cutoff, _FRAME, column, f"at or before {origin}", row[column]))
+    return found
+
+
+@dataclass
+class _Comparison:
+    """Counts the values compared and keeps those that differ."""
+
+    values: int = 0
+    differences: list[Difference] = field(default_factory=list)
+
+    def add(self, of: Row, name: str, expected: Row | None, found: Row | None) -> None:
+        """Compares two rows column by column; `of` says whose they are."""
+        if expected is None or found is None:
+            if expected is not found:
+                state = [_ABSENT if row is None else _PRESENT for row in (expected, found)]
+                self.differences.append(_difference(of, of["cutoff"], name, ROW, *state))
+            return
+        for column in dict.fromkeys([*expected, *found]):
+            self.values += 1
+            one, other = expected.get(column), found.get(column)
+            if _bits(one) != _bits(other):
+                self.differences.append(_difference(of, of["cutoff"], name, column, one, other))
+
+
+@dataclass(frozen=True)
+class _Furnisher:
+    """Makes the second home of each kind of world."""
+
+    scratch: Path
+    first: Warehouse
+    settings: Settings
+    anchors: Anchors
+    now: datetime
+
+    def __call__(self, kind: Any, worlds: Sequence[World]) -> SecondHome:
+        return SecondHome(self.scratch / kind, kind, worlds).furnish(self.first, self.settings, self.anchors, self.now)
+
+
+Known = Mapping[tuple[str, str], Subject]
+
+
+def _draw(warehouse: Warehouse, samples: int, seed: int, now: datetime, source: str | None) -> list[dict[str, Any]]:
+    """Stored rows of features.channel, which has every video at every cutoff whose moment has come."""
+    return _query(
+        warehouse,
+        """SELECT source, video_id, cutoff, as_of FROM features.channel
+           WHERE as_of <= $now AND source = coalesce($source, source)
+           ORDER BY md5(concat_ws('/', $seed::BIGINT, source, video_id, cutoff)) LIMIT $samples""",
+        {"now": now, "source": source, "seed": seed, "samples": samples},
+    )
+
+
+def _draw_rows(frame: "pd.DataFrame", cutoff: str, samples: int, seed: int) -> list[dict[str, Any]]:
+    import numpy as np
+
+    ordered = frame.sort_values(["source", "video_id"], kind="stable")
+    chosen = np.random.default_rng(seed).permutation(len(ordered))[:samples]
+    return [{**row, "cutoff": cutoff} for row in _records(ordered.iloc[np.sort(chosen)])]
+
+
+def _matured(warehouse: Warehouse, drawn: Iterable[Row]) -> list[dict[str, Any]]:
+    """The stored outcomes of the drawn videos."""
+    videos = [
+        {"source": source, "video_id": video} for source, video in sorted({(r["source"], r["video_id"]) for r in drawn})
+    ]
+    if not videos:
+        return []
+    return _query(
+        warehouse,
+        """SELECT t.*, t.target AS cutoff FROM features.targets t
+           SEMI JOIN (SELECT unnest($videos, recursive := true)) USING (source, video_id)
+           WHERE status = 'matured' ORDER BY source, video_id, target""",
+        {"videos": videos},
+    )
+
+
+def _video_world(row: Row, known: Known) -> World:
+    """Moment by the raw data's own anchor, so that a stored `as_of` cannot excuse itself."""
+    subject = known.get((row["source"], row["video_id"]))
+    if subject is None:
+        return World(row["source"], row["as_of"], row["video_id"])
+    moment = subject.anchor_at + cutoff_age(row["cutoff"])
+    return World(row["source"], moment, row["video_id"], subject.record_at, subject.snapshot_at)
+
+
+def _outcome_world(source: str, video: str, moment: datetime, known: Known) -> World:
+    subject = known.get((source, video))
+    if subject is None:
+        return World(source, moment, video)
+    return World(source, moment, video, subject.record_at, subject.snapshot_at)
+
+
+def _platform_worlds(drawn: Iterable[Row]) -> list[World]:
+    return [
+        platform_world(source, day) for source, day in sorted({(row["source"], row["as_of"].date()) for row in drawn})
+    ]
+
+
+def _compare_videos(
+    compared: _Comparison, warehouse: Warehouse, home: SecondHome, drawn: Sequence[Row], known: Known
+) -> None:
+    for name in ("content", "engagement", "channel", "metrics"):
+        expected = _by_key(home.rows(name))
+        stored = _by_key((0, row) for row in _stored(warehouse, name, drawn))
+        for world, row in enumerate(drawn):
+            cutoff = None if name == "content" else row["cutoff"]
+            key = (row["source"], row["video_id"], cutoff)
+            compared.add(row, f"features.{name}", expected.get((world, *key)), stored.get((0, *key)))
+    for row in drawn:
+        subject = known.get((row["source"], row["video_id"]))
+        moment = None if subject is None else subject.anchor_at + cutoff_age(row["cutoff"])
+        compared.add(row, "features.channel", {"as_of": moment}, {"as_of": row["as_of"]})
+
+
+def _compare_platform(compared: _Comparison, warehouse: Warehouse, home: SecondHome) -> None:
+    expected = {(world, row["day"]): row for world, row in home.rows("context")}
+    stored = {(row["source"], row["day"]): row for row in warehouse.query("SELECT * FROM features.context").to_pylist()}
+    for position, world in enumerate(home.worlds):
+        day = platform_day(world)
+        of = {"source": world.source, "video_id": "", "cutoff": day.isoformat()}
+        compared.add(of, "features.context", expected.get((position, day)), stored.get((world.source, day)))
+
+
+def _compare_outcomes(compared: _Comparison, home: SecondHome, outcomes: Sequence[dict[str, Any]]) -> None:
+    expected = {
+        (row["source"], row["video_id"], home.worlds[world].moment, row["target"]): row
+        for world, row in home.rows("targets")
+    }
+    for row in outcomes:
+        found = {column: value for column, value in row.items() if column != "cutoff"}
+        key = (row["source"], row["video_id"], row["matured_at"], row["target"])
+        compared.add(row, "features.targets", expected.get(key), found)
+
+
+def _stored(warehouse: Warehouse, name: str, drawn: Iterable[Row]) -> list[dict[str, Any]]:
+    videos = [
+        {"source": source, "video_id": video} for source, video in sorted({(r["source"], r["video_id"]) for r in drawn})
+    ]
+    if not videos:
+        return []
+    return _query(
+        warehouse,
+        f"SELECT f.* FROM features.{name} f SEMI JOIN (SELECT unnest($videos, recursive := true)) USING (source, video_id)",
+        {"videos": videos},
+    )
+
+
+def _query(warehouse: Warehouse, sql: str, parameters: Mapping[str, object]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = warehouse.query(sql, parameters).to_pylist()
+    return rows
+
+
+def _by_key(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Rows by world, source, video and cutoff; further measures become columns of one row."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for world, row in rows:
+        kept = {f"{_METRIC}{row['metric']}": row["value"]} if "metric" in row else row
+        found.setdefault((world, row["source"], row["video_id"], row.get("cutoff")), {}).update(kept)
+    return found
+
+
+def _gather(again: Warehouse, homes: Sequence[SecondHome], cutoff: str) -> None:
+    """Puts the rows of all worlds under their own names into one home, from which a frame can be loaded."""
+    import pyarrow as pa
+
+    rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
+    for home in homes:
+        names = {
+            "video": ("content", "engagement", "channel", "metrics"),
+            "platform": ("context",),
+            "outcome": ("targets",),
+        }
+        for name in names[home.kind]:
+            declared = table(f"features.{name}")
+            for world, row in home.rows(name):
+                about = name != "context" or row["day"] == platform_day(home.worlds[world])
+                if about and row.get("cutoff", cutoff) == cutoff:
+                    rows.setdefault(name, {})[tuple(row[column] for column in declared.key)] = row
+    with again.write() as con:
+        for name, found in rows.items():
+            declared = table(f"features.{name}")
+            columns = {column: [row[column] for row in found.values()] for column in declared.column_names}
+            replace_rows(con, declared, pa.table(columns), {})
+
+
+def _undeclared(frame: "pd.DataFrame", cutoff: str) -> list[Difference]:
+    """Columns that the contract does not derive from the feature tables."""
+    return [
+        Difference("", "", cutoff, _FRAME, str(column), UNDECLARED, _PRESENT)
+        for column in frame.columns
+        if not _is_declared(str(column), cutoff)
+    ]
+
+
+def _repeated(frame: "pd.DataFrame", cutoff: str) -> list[Difference]:
+    repeated = frame[frame.duplicated(["source", "video_id"])]
+    return [_difference(row, cutoff, _FRAME, ROW, "once", "repeated") for row in _records(repeated)]
+
+
+def _is_declared(column: str, cutoff: str) -> bool:
+    known = {*IDENTITY, *TEXT, *CATEGORIES, *OUTCOME, *numeric_features(cutoff)}
+    return column in known or column.startswith(_METRIC)
+
+
+def _declared(row: Row, cutoff: str) -> dict[str, Any]:
+    return {column: value for column, value in row.items() if column != "cutoff" and _is_declared(column, cutoff)}
+
+
+def _records(frame: "pd.DataFrame") -> Iterator[dict[str, Any]]:
+    """The rows of a frame as plain values: None where missing, datetimes instead of pandas' own."""
+    import pandas as pd
+
+    for row in frame.to_dict("records"):
+        yield {
+            str(column): None if pd.isna(value) else value.to_pydatetime() if isinstance(value, pd.Timestamp) else value
+            for column, value in row.items()
+        }
+
+
+def _difference(of: Row, cutoff: str, name: str, column: str, expected: Any, found: Any) -> Difference:
+    return Difference(of["source"], of["video_id"], cutoff, name, column, expected, found)
+
+
+def _bits(value: Any) -> Any:
+    """A form that is equal only where the values are equal to the bit; NaN is missing."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else value.hex()
+    if isinstance(value, (bool, str, datetime, date)) or value is None:
+        return value
+    return float(value).hex()
