@@ -39,7 +39,7 @@ class Blocks:
     @property
     def usable(self) -> bool:
         """Whether there are at least two channels to draw from."""
-        return self.weights.shape[1] >= 2
+        return bool(self.weights.shape[1] >= 2)
 
     def sums(self, values: Vector) -> Vector:
         """Sum of the rows' values in each draw, of shape (draws,)."""

@@ -1,5 +1,8 @@
 """The learned forecasters of a class (`viral_*`): TF-IDF with logistic regression, and boosting. Calibration is in `intervals`."""
 
+# scikit-learn ships no types, so its base classes are unknown to mypy.
+# mypy: disallow-subclassing-any=False
+
 from typing import Any, ClassVar
 
 import numpy as np

@@ -6,7 +6,7 @@ fitted.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -132,6 +132,17 @@ class Rows:
             self.titles[positions],
             self.channels[positions],
             self.level[positions],
+        )
+
+    @classmethod
+    def stack(cls, parts: Sequence["Rows"]) -> "Rows":
+        """Rows below one another; `parts` must not be empty."""
+        return cls(
+            np.concatenate([part.numeric for part in parts]),
+            {name: np.concatenate([part.categorical[name] for part in parts]) for name in parts[0].categorical},
+            np.concatenate([part.titles for part in parts]),
+            np.concatenate([part.channels for part in parts]),
+            np.concatenate([part.level for part in parts]),
         )
 
 

@@ -4,6 +4,9 @@ All of them prepare rows with what is fitted on training rows, and where a last 
 it. Parameters only in `__init__`; intervals are added by `intervals`.
 """
 
+# scikit-learn ships no types, so its base classes are unknown to mypy.
+# mypy: disallow-subclassing-any=False
+
 from typing import Any, ClassVar
 
 import numpy as np

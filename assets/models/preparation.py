@@ -112,21 +112,20 @@ class ChannelPrior:
         known = np.array([channel is not None for channel in channels], dtype=bool)
         names, code = np.unique(np.array([channel or "" for channel in channels], dtype=str), return_inverse=True)
         fold = np.random.default_rng(self.seed).permutation(len(outcome)) % PRIOR_FOLDS
-        table = np.zeros((2, PRIOR_FOLDS, len(names)))
-        np.add.at(table, (0, fold, code), 1.0)
-        np.add.at(table, (1, fold, code), outcome)
-        count, total = table.sum(axis=1)
+        cell, shape = fold * len(names) + code, (PRIOR_FOLDS, len(names))
+        counts = np.bincount(cell, minlength=PRIOR_FOLDS * len(names)).reshape(shape).astype(np.float64)
+        totals = np.bincount(cell, weights=outcome, minlength=PRIOR_FOLDS * len(names)).reshape(shape)
+        count, total = counts.sum(axis=0), totals.sum(axis=0)
         self.mean_ = float(outcome.mean())
         self.priors_ = {
             str(name): float(prior)
             for name, prior in zip(names, self._shrunk(total, count, self.mean_), strict=True)
             if name
         }
-        own_count, own_total = table[:, fold, code]
-        fold_count, fold_total = table.sum(axis=2)
+        fold_count, fold_total = counts.sum(axis=1), totals.sum(axis=1)
         others = np.maximum(len(outcome) - fold_count, 1)
         mean = np.where(len(outcome) > fold_count, (outcome.sum() - fold_total) / others, self.mean_)[fold]
-        prior = self._shrunk(total[code] - own_total, count[code] - own_count, mean)
+        prior = self._shrunk(total[code] - totals[fold, code], count[code] - counts[fold, code], mean)
         return np.where(known, prior, mean).reshape(-1, 1)
 
     def transform(self, channels: np.ndarray[Any, Any]) -> Matrix:

@@ -61,7 +61,7 @@ def make_frame(
     frame["title_length"] = frame["title"].str.len().astype(float)
     frame["duration_s"] = np.where(rng.random(n) < 0.05, np.nan, duration)
     frame["anchor_hour"] = anchor.dt.hour.astype(float)
-    frame["anchor_weekday"] = anchor.dt.weekday + 1.0
+    frame["anchor_weekday"] = anchor.dt.day_of_week + 1.0
     frame["channel_videos"] = rng.integers(0, 20, n).astype(float)
     for name, spread in (("first", 0.9), ("24h", 0.6), ("72h", 0.5), ("168h", 0.5)):
         median = 7 + quality[channel] + rng.normal(0, spread, n)
