@@ -14,7 +14,9 @@ import dagster as dg
 
 from assets.partitions import daily, days, in_one_run
 from assets.policies import OWNER, columns_metadata, describe, markdown, retry
-from assets.raw.ingest import IngestError, LandingResult, files, ingest, is_complete, reread
+from assets.raw.errors import IngestError
+from assets.raw.ingest import LandingResult, ingest, reread
+from assets.raw.store import files, unfinished
 from resources.home import Home
 from warehouse.connection import Warehouse
 
@@ -126,7 +128,7 @@ def lineage_columns(home: Home) -> dg.MaterializeResult:
 
 def waiting(inbox: Path) -> list[Path]:
     """The complete files of the inbox, in name order."""
-    return [path for path in files(inbox) if is_complete(path)] if inbox.exists() else []
+    return [path for path in files(inbox) if unfinished(path) is None] if inbox.exists() else []
 
 
 def _refuse(home: Home, path: Path, error: IngestError) -> None:

@@ -1,0 +1,242 @@
+"""Source adapters: small declarative files that say which column of a source is which field of the contract.
+
+What a column means is declared in `adapters/*.yaml` (or `adapters/` in the home); how a value is parsed is in
+`parsers.sql`; how both become a query is in `mapping`. Nothing here reads a landing.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from assets.raw.errors import IngestError
+
+Anchor = Literal["published_at", "first_seen_at"]
+Origin = Literal["column", "envelope", "file_name"]
+Kind = Literal["videos", "metrics", "labels"]
+
+SHIPPED = Path(__file__).with_name("adapters")
+PARSERS = Path(__file__).with_name("parsers.sql")
+CONTENT = (
+    "channel_id",
+    "title",
+    "description",
+    "published_at",
+    "duration_s",
+    "tags",
+    "category",
+    "language",
+    "is_short",
+    "url",
+    "thumbnail_url",
+)
+COUNTS = ("views", "likes", "comments", "shares", "saves")
+CHANNEL = ("channel_name", "subscribers", "channel_videos", "channel_views", "verified")
+TIMES = ("observed_at", "known_at")
+FIELDS = ("video_id", *TIMES, *CONTENT, *COUNTS, *CHANNEL, "status")
+# What parses a field where the adapter names no parser.
+DEFAULT_PARSERS = {
+    "video_id": "id",
+    "observed_at": "moment",
+    "known_at": "time",
+    "published_at": "time",
+    "duration_s": "duration",
+    "tags": "tags",
+    "is_short": "bool",
+    "thumbnail_url": "thumbnail",
+    "verified": "bool",
+    "status": "status",
+    **dict.fromkeys((*COUNTS, "subscribers", "channel_videos", "channel_views"), "count"),
+}
+# Raised when the same adapter would read the same bytes differently: re-reads what was read before.
+_READER_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One place where a field may be found.
+
+    Attributes:
+        origin: A column (or JSON path) of the record, a path of what surrounds it, or the file's name.
+        name: The column, the path, or a regular expression whose first group is the value.
+        parser: Macro `parse_<parser>` in `parsers.sql`.
+        shift_h: Hours added to a time.
+    """
+
+    origin: Origin
+    name: str
+    parser: str
+    shift_h: float = 0.0
+
+    def declared(self) -> str | dict[str, Any]:
+        """The form that an adapter file has."""
+        if self.origin == "column" and not self.shift_h:
+            return f"{self.name} | {self.parser}"
+        return {self.origin: self.name, "parse": self.parser, **({"shift_h": self.shift_h} if self.shift_h else {})}
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How one source is read.
+
+    Attributes:
+        name: Name of the adapter and of its source.
+        anchor: What age counts from.
+        fields: Choices per field, tried in order; `observed_at` takes the first that the landing has.
+        recognise: Sets of columns; a file that has all of one set is taken for this source.
+        records: Where a JSON document keeps its list of records.
+        known_on_arrival: Nothing says when a record was collected, so it is known when it arrives.
+        publish_second_in_id: The publish time is in the id (TikTok) and mends the stated one.
+        observed_at: The operator's statement of when everything in the landing was observed (ISO, UTC).
+    """
+
+    name: str
+    anchor: Anchor
+    fields: Mapping[str, tuple[Choice, ...]]
+    description: str = ""
+    recognise: tuple[frozenset[str], ...] = ()
+    records: tuple[str, ...] = ()
+    known_on_arrival: bool = False
+    publish_second_in_id: bool = False
+    observed_at: str | None = None
+
+    def declared(self) -> dict[str, Any]:
+        """The form that an adapter file has; `parse` reads it back."""
+        return {
+            "name": self.name,
+            "anchor": self.anchor,
+            "fields": {key: [choice.declared() for choice in choices] for key, choices in self.fields.items()},
+            "records": list(self.records),
+            "known_on_arrival": self.known_on_arrival,
+            "publish_second_in_id": self.publish_second_in_id,
+            "observed_at": self.observed_at,
+        }
+
+    @property
+    def contract_version(self) -> str:
+        """Fingerprint of the adapter and of what it is read with."""
+        text = json.dumps([_READER_VERSION, self.declared()], sort_keys=True) + PARSERS.read_text(encoding="utf-8")
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def parser_names() -> frozenset[str]:
+    """The parsers that an adapter may name."""
+    return frozenset(re.findall(r"MACRO parse_(\w+)\(x\)", PARSERS.read_text(encoding="utf-8"))) | {"ago"}
+
+
+def parse(document: Mapping[str, Any], where: str) -> Adapter:
+    """An adapter from its declared form.
+
+    Raises:
+        IngestError: An entry is unknown or wrong; names the file, the field and what is allowed.
+    """
+    allowed = {
+        "name",
+        "description",
+        "anchor",
+        "fields",
+        "recognise",
+        "records",
+        "known_on_arrival",
+        "publish_second_in_id",
+        "observed_at",
+    }
+    for key in document:
+        if key not in allowed:
+            raise IngestError(where, f"unknown entry; allowed are {', '.join(sorted(allowed))}", field=str(key))
+    anchor = document.get("anchor")
+    if anchor not in ("published_at", "first_seen_at"):
+        raise IngestError(where, f"{anchor!r} is no anchor; write published_at or first_seen_at", field="anchor")
+    fields = {}
+    for name, choices in document.get("fields", {}).items():
+        if name not in FIELDS:
+            raise IngestError(where, f"no field of the contract; there are {', '.join(FIELDS)}", field=name)
+        listed = choices if isinstance(choices, list) else [choices]
+        fields[name] = tuple(_choice(name, choice, where) for choice in listed)
+    return Adapter(
+        name=document["name"],
+        anchor=anchor,
+        fields=fields,
+        description=document.get("description", ""),
+        recognise=tuple(frozenset(columns) for columns in document.get("recognise", ())),
+        records=tuple(document.get("records", ())),
+        known_on_arrival=document.get("known_on_arrival", False),
+        publish_second_in_id=document.get("publish_second_in_id", False),
+        observed_at=document.get("observed_at"),
+    )
+
+
+def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:
+    default = DEFAULT_PARSERS.get(name, "text")
+    if isinstance(declared, str):
+        column, _, parser = declared.rpartition(" | ")
+        choice = Choice("column", column, parser.strip()) if column else Choice("column", declared, default)
+    else:
+        origin: Origin = next((key for key in ("column", "envelope", "file_name") if key in declared), "column")  # type: ignore[assignment]
+        choice = Choice(origin, declared[origin], declared.get("parse", default), float(declared.get("shift_h", 0)))
+    if choice.parser not in parser_names():
+        raise IngestError(where, f"no parser {choice.parser!r}; there are {', '.join(sorted(parser_names()))}", field=name)
+    return choice
+
+
+@cache
+def _load(folder: Path) -> dict[str, Adapter]:
+    found = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise IngestError(path, f"not YAML: {error}") from error
+        found[path.stem] = parse({"name": path.stem, **document}, str(path))
+    return found
+
+
+def adapters(home: Path | None = None) -> dict[str, Adapter]:
+    """All adapters by name: the shipped ones and those in `adapters/` of the home, which win.
+
+    Raises:
+        IngestError: An adapter file is wrong.
+    """
+    own = home / "adapters" if home is not None else None
+    return {**_load(SHIPPED), **(_load(own) if own is not None and own.is_dir() else {})}
+
+
+def adapter(name: str, home: Path | None = None) -> Adapter:
+    """One adapter.
+
+    Raises:
+        IngestError: There is none of that name; names those that there are.
+    """
+    known = adapters(home)
+    if name not in known:
+        raise IngestError(f"source {name}", f"no such adapter; there are auto, {', '.join(known)}")
+    return known[name]
+
+
+def stored(text: str, home: Path | None = None) -> Adapter:
+    """The adapter that `raw.landings.adapter` names, or holds."""
+    return parse(json.loads(text), "the stored mapping") if text.startswith("{") else adapter(text, home)
+
+
+def anchors(landings: Iterable[tuple[str, str]] = (), home: Path | None = None) -> dict[str, Anchor]:
+    """What age counts from, per source.
+
+    Args:
+        landings: Distinct (source, adapter) of `raw.landings` of kind videos, for sources without an adapter file;
+            a source is anchored at publication only where every landing of it says so.
+        home: Home with adapters of its own.
+    """
+    found: dict[str, Anchor] = {name: known.anchor for name, known in adapters(home).items()}
+    inferred: dict[str, Anchor] = {}
+    for source, text in landings:
+        if source not in found:
+            anchor = stored(text, home).anchor
+            inferred[source] = anchor if inferred.get(source, anchor) == anchor else "first_seen_at"
+    return {**found, **inferred}

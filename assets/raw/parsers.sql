@@ -1,0 +1,139 @@
+-- What the world writes, as SQL macros: each takes text and gives a typed value, or null where it cannot.
+-- An adapter names them without the prefix: `vid_nview | count`. Where there is a cheap_<name>, every row is tried with
+-- it, and parse_<name>, which may be slow, sees each distinct text that is left only once.
+
+-- Text that stands for "no value"; such a value is missing, not bad.
+CREATE OR REPLACE MACRO is_missing(x) AS
+    x IS NULL OR lower(trim(x)) IN ('', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '\n');
+
+CREATE OR REPLACE MACRO parse_text(x) AS nullif(x, '');
+
+-- Identifiers ------------------------------------------------------------------------------------------------------
+-- A spreadsheet turns a long number into 7.50E+18 and a leading dash into #NAME?: neither can be undone.
+CREATE OR REPLACE MACRO is_destroyed_id(x) AS regexp_full_match(trim(x), '[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+');
+CREATE OR REPLACE MACRO parse_id(x) AS
+    CASE WHEN regexp_full_match(x, '[A-Za-z_-][A-Za-z0-9_-]{0,199}|[0-9]{1,40}') AND lower(x) NOT IN ('nan', 'none', 'null', 'na') THEN x
+         WHEN is_missing(x) OR is_destroyed_id(x) OR x LIKE '#%' OR length(x) > 200 OR contains(x, '://') THEN NULL
+         ELSE trim(x) END;
+CREATE OR REPLACE MACRO parse_youtube_id(x) AS CASE WHEN regexp_full_match(x, '[A-Za-z0-9_-]{11}') THEN x END;
+CREATE OR REPLACE MACRO parse_youtube_url(x) AS
+    nullif(regexp_extract(x, '(?:[?&]v=|youtu\.be/|/shorts/|/embed/|/live/|/v/)([A-Za-z0-9_-]{11})(?:[^A-Za-z0-9_-]|$)', 1), '');
+CREATE OR REPLACE MACRO parse_tiktok_id(x) AS CASE WHEN regexp_full_match(x, '[0-9]{15,20}') THEN x END;
+CREATE OR REPLACE MACRO parse_tiktok_url(x) AS nullif(regexp_extract(x, '/(?:video|photo|v)/([0-9]{15,20})', 1), '');
+CREATE OR REPLACE MACRO parse_any_id(x) AS coalesce(parse_youtube_url(x), parse_tiktok_url(x), parse_id(x));
+
+-- Numbers ----------------------------------------------------------------------------------------------------------
+-- A count is whole: 541.2 is half of a broken "541.2K". Float noise (514200.00000000006) is not a fraction.
+CREATE OR REPLACE MACRO whole_count(d) AS
+    CASE WHEN d >= 0 AND d < 1e15 AND abs(d - round(d)) < 1e-6 THEN CAST(round(d) AS BIGINT) END;
+CREATE OR REPLACE MACRO written_digits(x) AS
+    CASE WHEN regexp_full_match(x, '[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?') THEN replace(x, ',', '')
+         WHEN regexp_full_match(x, '[0-9]{1,3}([.][0-9]{3}){2,}') THEN replace(x, '.', '')
+         WHEN regexp_full_match(x, '[0-9]{1,3}([ \x{00A0}\x{202F}][0-9]{3})+') THEN regexp_replace(x, '[^0-9]', '', 'g')
+         WHEN regexp_full_match(x, '[0-9]+,[0-9]{1,2}') THEN replace(x, ',', '.')
+         ELSE x END;
+CREATE OR REPLACE MACRO scaled_count(parts) AS
+    whole_count(round(try_cast(written_digits(parts[1]) AS DOUBLE)
+        * CASE parts[2] WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END,
+        CASE WHEN parts[2] = '' THEN 6 ELSE 0 END));
+CREATE OR REPLACE MACRO written_count(x) AS
+    CASE WHEN regexp_full_match(lower(trim(x)), 'no (views|likes|comments)') THEN 0
+         ELSE list_transform([list_value(
+                regexp_extract(lower(trim(x)), '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*[kmb]?\s*[a-z]*$', 1),
+                regexp_extract(lower(trim(x)), '^[0-9][0-9., \x{00A0}\x{202F}]*?\s*([kmb]?)\s*(?:views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$', 1))],
+            lambda parts: CASE WHEN regexp_full_match(lower(trim(x)), '[0-9][0-9., \x{00A0}\x{202F}]*\s*[kmb]?\s*(?:views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?')
+                THEN scaled_count(parts) END)[1] END;
+CREATE OR REPLACE MACRO cheap_count(x) AS whole_count(try_cast(x AS DOUBLE));
+CREATE OR REPLACE MACRO parse_count(x) AS
+    CASE WHEN try_cast(x AS DOUBLE) IS NOT NULL THEN whole_count(try_cast(x AS DOUBLE)) ELSE written_count(x) END;
+-- Where a scraper writes 0 for "not found" and a true 0 cannot be.
+CREATE OR REPLACE MACRO cheap_positive_count(x) AS nullif(cheap_count(x), 0);
+CREATE OR REPLACE MACRO parse_positive_count(x) AS nullif(parse_count(x), 0);
+CREATE OR REPLACE MACRO finite(d) AS CASE WHEN isfinite(d) THEN d END;
+CREATE OR REPLACE MACRO cheap_number(x) AS finite(try_cast(x AS DOUBLE));
+CREATE OR REPLACE MACRO parse_number(x) AS
+    coalesce(finite(try_cast(rtrim(trim(x), '% ') AS DOUBLE)), CAST(written_count(x) AS DOUBLE));
+CREATE OR REPLACE MACRO cheap_bool(x) AS NULL::BOOLEAN;
+CREATE OR REPLACE MACRO parse_bool(x) AS
+    CASE WHEN lower(x) IN ('true', '1', 'yes', 't', 'y', '1.0') THEN TRUE
+         WHEN lower(x) IN ('false', '0', 'no', 'f', 'n', '0.0') THEN FALSE END;
+
+-- Times (naive UTC; a stated offset is applied) ---------------------------------------------------------------------
+CREATE OR REPLACE MACRO epoch_time(d) AS
+    CASE WHEN d BETWEEN 1e8 AND 1e10 THEN make_timestamp(CAST(d * 1e6 AS BIGINT))
+         WHEN d BETWEEN 1e11 AND 1e13 THEN make_timestamp(CAST(d * 1e3 AS BIGINT)) END;
+-- A plain cast to TIMESTAMP drops a stated offset; the session is in UTC, so text without one is UTC.
+CREATE OR REPLACE MACRO utc_time(x) AS make_timestamp(epoch_us(try_cast(x AS TIMESTAMPTZ)));
+CREATE OR REPLACE MACRO cheap_time(x) AS utc_time(x);
+CREATE OR REPLACE MACRO parse_time(x) AS
+    coalesce(
+        utc_time(x),
+        CASE WHEN regexp_full_match(x, '[0-9]{8}') THEN try_strptime(x, '%Y%m%d') END,
+        epoch_time(try_cast(x AS DOUBLE)),
+        try_strptime(trim(x), ['%Y%m%dT%H%M%SZ', '%Y%m%dT%H%M%S', '%Y-%m-%dT%H-%M-%SZ', '%a, %d %b %Y %H:%M:%S GMT',
+            '%d %b %Y', '%d %b %Y %H:%M:%S', '%b %d, %Y', '%B %d, %Y', '%Y-%m-%d %H:%M UTC', '%Y-%m-%d %H:%M:%S UTC']));
+-- Month first, as American spreadsheets write it; two orders cannot be told apart, so an adapter has to say so.
+CREATE OR REPLACE MACRO cheap_us_time(x) AS utc_time(x);
+CREATE OR REPLACE MACRO parse_us_time(x) AS
+    coalesce(try_strptime(x, ['%m/%d/%Y %H:%M', '%m/%d/%Y %H:%M:%S', '%m/%d/%Y']), parse_time(x));
+-- A bare day stands for its last second: what it says was not known before.
+CREATE OR REPLACE MACRO cheap_moment(x) AS
+    utc_time(x) + CASE WHEN length(x) <= 10 THEN INTERVAL 86399 SECOND ELSE INTERVAL 0 SECOND END;
+CREATE OR REPLACE MACRO parse_moment(x) AS
+    parse_time(x) + CASE WHEN regexp_full_match(trim(x), '[0-9]{8}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}|[A-Za-z]+ [0-9]{1,2}, [0-9]{4}|[0-9]{1,2} [A-Za-z]+ [0-9]{4}')
+        THEN INTERVAL 86399 SECOND ELSE INTERVAL 0 SECOND END;
+CREATE OR REPLACE MACRO cheap_kaggle_day(x) AS NULL::TIMESTAMP;
+CREATE OR REPLACE MACRO parse_kaggle_day(x) AS try_strptime(x, '%y.%d.%m') + INTERVAL 86399 SECOND;
+-- "3 days ago", seen at `seen`: as coarse as its unit.
+CREATE OR REPLACE MACRO parse_ago(x, seen) AS
+    seen - try_cast(regexp_extract(lower(x), '([0-9]+)\s*(second|minute|hour|day|week|month|year)s?\s+ago', 1) AS INTEGER)
+        * CASE regexp_extract(lower(x), '([0-9]+)\s*(second|minute|hour|day|week|month|year)s?\s+ago', 2)
+            WHEN 'second' THEN INTERVAL 1 SECOND WHEN 'minute' THEN INTERVAL 1 MINUTE WHEN 'hour' THEN INTERVAL 1 HOUR
+            WHEN 'day' THEN INTERVAL 1 DAY WHEN 'week' THEN INTERVAL 7 DAY WHEN 'month' THEN INTERVAL 30 DAY
+            WHEN 'year' THEN INTERVAL 365 DAY END;
+-- A TikTok id carries its publish second (UTC) in the upper 32 bits.
+CREATE OR REPLACE MACRO tiktok_second(id, seen) AS
+    CASE WHEN try_cast(id AS UBIGINT) >> 32 BETWEEN 1400000000 AND epoch(seen) + 86400
+         THEN make_timestamp(CAST(try_cast(id AS UBIGINT) >> 32 AS BIGINT) * 1000000) END;
+
+-- Durations (seconds; -1 and labels such as SHORTS say that there is none) ------------------------------------------
+CREATE OR REPLACE MACRO is_no_duration(x) AS is_missing(x) OR upper(trim(x)) IN ('-1', '-1.0', 'SHORTS', 'LIVE', 'UPCOMING', '--:--');
+CREATE OR REPLACE MACRO clock_seconds(parts) AS
+    CASE len(parts) WHEN 2 THEN try_cast(parts[1] AS DOUBLE) * 60 + try_cast(parts[2] AS DOUBLE)
+         WHEN 3 THEN try_cast(parts[1] AS DOUBLE) * 3600 + try_cast(parts[2] AS DOUBLE) * 60 + try_cast(parts[3] AS DOUBLE) END;
+CREATE OR REPLACE MACRO unit_seconds(x, unit, seconds) AS
+    coalesce(try_cast(regexp_extract(x, '([0-9]+(?:[.][0-9]+)?)' || unit, 1) AS DOUBLE), 0) * seconds;
+CREATE OR REPLACE MACRO parse_written_duration(x) AS
+    CASE WHEN regexp_full_match(trim(x), '(?:[0-9:]+\s*/\s*)?[0-9]{1,3}(:[0-5]?[0-9]){1,2}')
+            THEN clock_seconds(string_split(regexp_extract(trim(x), '([0-9:]+)$', 1), ':'))
+         WHEN regexp_full_match(upper(trim(x)), '(P([0-9]+D)?T?)?([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?') AND regexp_matches(x, '[0-9]')
+            THEN unit_seconds(upper(x), 'D', 86400) + unit_seconds(upper(x), 'H', 3600)
+                + unit_seconds(upper(x), 'M', 60) + unit_seconds(upper(x), 'S', 1) END;
+CREATE OR REPLACE MACRO sane_duration(d) AS CASE WHEN d >= 0 AND d <= 86400 THEN d END;
+CREATE OR REPLACE MACRO cheap_duration(x) AS sane_duration(try_cast(x AS DOUBLE));
+CREATE OR REPLACE MACRO parse_duration(x) AS
+    sane_duration(CASE WHEN is_no_duration(x) THEN NULL
+        ELSE coalesce(try_cast(x AS DOUBLE), parse_written_duration(x)) END);
+
+-- Lists and labels -------------------------------------------------------------------------------------------------
+CREATE OR REPLACE MACRO quoted_items(x) AS
+    list_transform(regexp_extract_all(x, '"(?:[^"\\]|\\.)*"|''(?:[^''\\]|\\.)*'''), lambda item: item[2:-2]);
+CREATE OR REPLACE MACRO split_items(x, separator) AS
+    list_filter(list_transform(string_split(x, separator), lambda item: trim(trim(item), '"#')), lambda item: item <> '');
+CREATE OR REPLACE MACRO cheap_tags(x) AS NULL::VARCHAR[];
+CREATE OR REPLACE MACRO parse_tags(x) AS
+    CASE WHEN is_missing(x) OR trim(x) IN ('[none]', '[]') THEN NULL
+         WHEN starts_with(trim(x), '[') THEN coalesce(try_cast(try_cast(x AS JSON) AS VARCHAR[]), quoted_items(x))
+         WHEN contains(x, '|') THEN split_items(x, '|')
+         ELSE split_items(x, ',') END;
+CREATE OR REPLACE MACRO parse_thumbnail(x) AS
+    CASE WHEN starts_with(x, 'http') THEN x
+         ELSE nullif(regexp_extract(x, '[''"]url[''"]\s*:\s*[''"]([^''"]+)', 1), '') END;
+CREATE OR REPLACE MACRO cheap_status(x) AS NULL::VARCHAR;
+CREATE OR REPLACE MACRO parse_status(x) AS
+    CASE replace(lower(trim(x)), ' ', '_')
+        WHEN 'live' THEN 'live' WHEN 'public' THEN 'live' WHEN 'unlisted' THEN 'live' WHEN 'available' THEN 'live'
+        WHEN 'private' THEN 'private' WHEN 'removed' THEN 'removed' WHEN 'deleted' THEN 'removed'
+        WHEN 'age_restricted' THEN 'age_restricted' WHEN 'region_blocked' THEN 'region_blocked'
+        WHEN 'unavailable' THEN 'unavailable' WHEN 'needs_auth' THEN 'unavailable'
+        WHEN 'premium_only' THEN 'unavailable' WHEN 'subscriber_only' THEN 'unavailable' END;

@@ -1,0 +1,463 @@
+"""From the bytes of a landing to its records, every column as text and every record numbered.
+
+CSV and TSV (gz, BOM, quoted newlines), JSON, JSON lines and Parquet. A record that cannot be read is set aside
+with a reason and the others go on. What a column means is not known here: that is the adapter's part.
+"""
+
+import csv
+import io
+import json
+import mmap
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from assets.raw.errors import IngestError
+
+Format = Literal["csv", "json", "parquet"]
+RECORD = "record"
+ENVELOPE = "envelope"
+ROW_NUMBER = "row_number"
+_HEAD = 1 << 16
+_EXCERPT = 10_000
+_BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
+_DELIMITERS = (",", "\t", ";", "|")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A record that could not be read: its number (from 1), why, and its text (cut)."""
+
+    row_number: int
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a landing says.
+
+    Attributes:
+        format: How it was written.
+        rows: `row_number` and one column per input column; for JSON, `record` and `envelope` as JSON text.
+        columns: Names of the input columns; empty for JSON.
+        broken: Records that could not be read.
+    """
+
+    format: Format
+    rows: pa.Table
+    columns: tuple[str, ...] = ()
+    broken: list[Broken] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """Records read, broken ones included."""
+        return int(self.rows.num_rows) + len(self.broken)
+
+
+def read(path: Path, name: str, *, max_record_bytes: int, records: Sequence[str] = ()) -> Reading:
+    """Read a landing.
+
+    Args:
+        path: The stored bytes; their form is told by what they begin with, not by a file name.
+        name: The name that errors give.
+        max_record_bytes: A longer record is set aside.
+        records: Where a JSON document keeps its list of records, such as `items`; the first path that leads to a
+            list counts, and what surrounds it becomes the envelope of each record.
+
+    Raises:
+        IngestError: The file is Parquet or a JSON document and cannot be opened at all.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"PAR1"):
+        return _read_parquet(path, name)
+    if head.startswith(b"\x1f\x8b"):
+        data, truncated = _decompress(path)
+    elif head[:2] in _BOMS:
+        data, truncated = path.read_bytes(), False
+    else:
+        data, truncated = None, False
+    head = head if data is None else data[:_HEAD]
+    if head[:2] in _BOMS:
+        data = (data or b"").decode(_BOMS[head[:2]], errors="replace").lstrip("\ufeff").encode()
+        head = data[:_HEAD]
+    text_head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text_head[:1] in (b"{", b"["):
+        return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, records, truncated)
+    if not text_head:
+        return Reading("csv", _numbered(pa.table({}), []), (), _cut_tail(b"", 0) if truncated else [])
+    delimiter = _delimiter(text_head)
+    if not truncated:
+        quick = _read_csv_quickly(path if data is None else data, delimiter, max_record_bytes)
+        if quick is not None:
+            return quick
+    with path.open("rb") if data is None else io.BytesIO(data) as lines:
+        return _read_csv_patiently(lines, delimiter, max_record_bytes, truncated)
+
+
+def gz_is_whole(path: Path) -> bool:
+    """Whether a gz file has its end: a writer that is still at work, or was cut off, leaves none."""
+    return not _decompress(path, keep=False)[1]
+
+
+def _decompress(path: Path, keep: bool = True) -> tuple[bytes, bool]:
+    """The bytes of a gz file, as far as they can be had, and whether its end is missing."""
+    parts: list[bytes] = []
+    inflate = zlib.decompressobj(wbits=31)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            while block:
+                try:
+                    part = inflate.decompress(block)
+                except zlib.error:
+                    return b"".join(parts), not inflate.eof
+                if keep:
+                    parts.append(part)
+                block = inflate.unused_data
+                if inflate.eof and block:
+                    inflate = zlib.decompressobj(wbits=31)
+    return b"".join(parts), not inflate.eof
+
+
+def _cut_tail(tail: bytes, row_number: int) -> list[Broken]:
+    return [Broken(row_number + 1, "truncated", _excerpt(tail))]
+
+
+def _excerpt(record: bytes) -> str:
+    return record[:_EXCERPT].decode("utf-8", errors="replace").rstrip("\r\n")
+
+
+def _numbered(table: pa.Table, skipped: Sequence[int]) -> pa.Table:
+    """The table with `row_number`: 1, 2, 3, ... without the skipped ones."""
+    import numpy as np
+
+    numbers = np.arange(1, table.num_rows + len(skipped) + 1, dtype=np.int64)
+    if skipped:
+        numbers = np.delete(numbers, np.asarray(skipped, dtype=np.int64) - 1)
+    return table.append_column(ROW_NUMBER, pa.array(numbers))
+
+
+# CSV ----------------------------------------------------------------------------------------------------------------
+
+
+def _delimiter(head: bytes) -> str:
+    line = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+    return max(_DELIMITERS, key=line.count) if any(mark in line for mark in _DELIMITERS) else ","
+
+
+def _header(names: Sequence[str]) -> tuple[str, ...]:
+    """Column names, trimmed; an empty or repeated one gets its position, so that none is lost."""
+    seen: set[str] = set()
+    header = []
+    for position, raw in enumerate(names, 1):
+        name = raw.strip().removeprefix("\ufeff") or f"column_{position}"
+        name = f"{name}_{position}" if name in seen or name == ROW_NUMBER else name
+        seen.add(name)
+        header.append(name)
+    return tuple(header)
+
+
+def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: int) -> Reading | None:
+    """The whole file at once, or None where something in it needs the patient reader."""
+    quoted = delimiter != "\t"
+    if quoted and _quotes(source) % 2:
+        return None
+    broken: list[Broken] = []
+
+    def set_aside(row: Any) -> str:
+        broken.append(Broken(row.number - 1, "bad_columns", row.text[:_EXCERPT]))
+        return "skip"
+
+    with _csv_input(source) as first:
+        names = next(csv.reader(first, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE), [])
+    header = _header(names)
+    try:
+        table = pyarrow.csv.read_csv(
+            str(source) if isinstance(source, Path) else pa.BufferReader(source),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=max_record_bytes),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if quoted else False,
+                newlines_in_values=quoted,
+                invalid_row_handler=set_aside,
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowInvalid, OSError):
+        return None
+    if table.num_columns != len(header) or any(not pa.types.is_string(kind) for kind in table.schema.types):
+        return None
+    return Reading("csv", _numbered(table.rename_columns(list(header)), [row.row_number for row in broken]), header, broken)
+
+
+def _csv_input(source: Path | bytes) -> IO[str]:
+    binary: IO[bytes] = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
+    return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _quotes(source: Path | bytes) -> int:
+    """Quotation marks in the file: an odd number means that one is never closed."""
+    if isinstance(source, bytes):
+        return source.count(b'"')
+    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        count, at = 0, 0
+        while at < len(view):
+            count += view[at : at + (1 << 24)].count(b'"')
+            at += 1 << 24
+        return count
+
+
+class _RecordTooLargeError(Exception):
+    pass
+
+
+class _Lines:
+    """Lines of the file for the CSV reader, remembering those of the record at hand."""
+
+    def __init__(self, file: IO[bytes], limit: int) -> None:
+        self._file = file
+        self._limit = limit
+        self._again: list[bytes] = []
+        self.taken: list[bytes] = []
+        self.ended = False
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._again.pop() if self._again else self._file.readline(self._limit + 1)
+        if not line:
+            self.ended = True
+            raise StopIteration
+        self.taken.append(line)
+        if sum(map(len, self.taken)) > self._limit:
+            raise _RecordTooLargeError
+        return line.decode("latin-1")
+
+    def give_back(self) -> bytes:
+        """Take the record at hand for its first line only: the others will be read again."""
+        first, *rest = self.taken
+        self._again.extend(reversed(rest))
+        self.ended = False
+        return first
+
+    def skip_line(self) -> None:
+        """Go on after the end of an overlong line."""
+        while (part := self._file.readline(1 << 20)) and not part.endswith(b"\n"):
+            pass
+
+
+def _split_records(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str] | None, bytes, str]]:
+    """Each record: its fields in Latin-1 (None where it is broken), its bytes, and the reason.
+
+    Latin-1 decodes any byte to one character, so the records can be told apart before their encoding is judged.
+    """
+    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
+    csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
+    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    while True:
+        lines.taken = []
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except _RecordTooLargeError:
+            if len(lines.taken) == 1:
+                if not lines.taken[0].endswith(b"\n"):
+                    lines.skip_line()
+                yield None, lines.taken[0], "record_too_large"
+            else:
+                yield None, lines.give_back(), "unclosed_quote"
+            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+            continue
+        if lines.ended and len(lines.taken) > 1:
+            yield None, lines.give_back(), "unclosed_quote"
+            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+        elif fields:
+            yield fields, b"".join(lines.taken), ""
+
+
+def _read_csv_patiently(file: IO[bytes], delimiter: str, limit: int, truncated: bool) -> Reading:
+    """Record by record; whatever is wrong with one stays with that one."""
+    if file.read(3) != b"\xef\xbb\xbf":
+        file.seek(0)
+    records = _split_records(_Lines(file, limit), delimiter)
+    names, raw, _ = next(records, (None, b"", ""))
+    if names is None:
+        return Reading("csv", _numbered(pa.table({}), []), (), [Broken(1, "record_too_large", _excerpt(raw))])
+    header = _header([name.encode("latin-1").decode("utf-8", errors="replace") for name in names])
+    columns: list[list[str]] = [[] for _ in header]
+    broken: list[Broken] = []
+    number, last = 0, b""
+    for number, (fields, last, reason) in enumerate(records, 1):
+        if fields is not None and len(fields) != len(header):
+            fields, reason = None, "bad_columns"
+        if fields is not None:
+            try:
+                fields = [value.encode("latin-1").decode("utf-8") for value in fields]
+            except UnicodeDecodeError:
+                fields, reason = None, "bad_encoding"
+        if fields is None:
+            broken.append(Broken(number, reason, _excerpt(last)))
+            continue
+        for column, value in zip(columns, fields, strict=True):
+            column.append(value)
+    if truncated:
+        _set_aside_tail(columns, broken, number, last)
+    table = pa.table(dict(zip(header, (pa.array(column, pa.string()) for column in columns), strict=True)))
+    return Reading("csv", _numbered(table, [row.row_number for row in broken]), header, broken)
+
+
+def _set_aside_tail(columns: list[list[str]], broken: list[Broken], number: int, last: bytes) -> None:
+    """The last record before the cut is whole only where its line has an end."""
+    if not number or last.endswith(b"\n"):
+        broken.extend(_cut_tail(b"", number))
+        return
+    if broken and broken[-1].row_number == number:
+        broken.pop()
+    else:
+        for column in columns:
+            column.pop()
+    broken.extend(_cut_tail(last, number - 1))
+
+
+# JSON ---------------------------------------------------------------------------------------------------------------
+
+
+def _read_json(data: bytes, name: str, limit: int, paths: Sequence[str], truncated: bool) -> Reading:
+    data = data.removeprefix(b"\xef\xbb\xbf")
+    lines = data.split(b"\n")
+    first = next(line for line in lines if line.strip())
+    if _document(first) is not None and (len([line for line in lines[:1000] if line.strip()]) > 1 or truncated):
+        return _read_json_lines(lines, limit, paths, truncated)
+    document = _document(data)
+    broken: list[Broken] = []
+    if document is None:
+        documents = _rescue(data)
+        if not documents:
+            raise IngestError(name, "neither a JSON document nor JSON lines; mend it, or write one record per line")
+        broken = [Broken(len(documents) + 1, "truncated" if truncated else "bad_json", _excerpt(data[-1000:]))]
+        return _json_reading([(json.dumps(item), "{}") for item in documents], broken)
+    return _json_reading(list(_records(document, paths)), broken)
+
+
+def _read_json_lines(lines: list[bytes], limit: int, paths: Sequence[str], truncated: bool) -> Reading:
+    pairs: list[tuple[str, str]] = []
+    broken: list[Broken] = []
+    last = lines.pop() if truncated else b""
+    for line in lines:
+        if not line.strip():
+            continue
+        number = len(pairs) + len(broken) + 1
+        if len(line) > limit:
+            broken.append(Broken(number, "record_too_large", _excerpt(line)))
+            continue
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError:
+            broken.append(Broken(number, "bad_encoding", _excerpt(line)))
+            continue
+        document = _document(line)
+        if not isinstance(document, (dict, list)):
+            broken.append(Broken(number, "bad_json", _excerpt(line)))
+        elif paths and isinstance(document, dict) and any(_at(document, path) is not None for path in paths):
+            pairs.extend(_records(document, paths))
+        else:
+            odd = "NaN" in text or "Infinity" in text
+            pairs.append((json.dumps(document, ensure_ascii=False) if odd else text.strip(), "{}"))
+    if truncated:
+        broken.extend(_cut_tail(last, len(pairs) + len(broken)))
+    return _json_reading(pairs, broken)
+
+
+def _json_reading(pairs: list[tuple[str, str]], broken: list[Broken]) -> Reading:
+    table = pa.table(
+        {
+            RECORD: pa.array([record for record, _ in pairs], pa.string()),
+            ENVELOPE: pa.array([envelope for _, envelope in pairs], pa.string()),
+        }
+    )
+    return Reading("json", _numbered(table, [row.row_number for row in broken]), (), broken)
+
+
+def _document(text: bytes) -> Any:
+    """The parsed JSON, or None; NaN and Infinity, which JSON does not know, become null."""
+    try:
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _at(document: Any, path: str) -> list[Any] | None:
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document if isinstance(document, list) else None
+
+
+def _records(document: Any, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Each record of a document with what surrounds it, both as JSON text."""
+    if isinstance(document, list):
+        for item in document:
+            if isinstance(item, dict) and any(_at(item, path) is not None for path in paths):
+                yield from _records(item, paths)
+            else:
+                yield json.dumps(item, ensure_ascii=False), "{}"
+        return
+    for path in paths:
+        items = _at(document, path)
+        if items is not None:
+            around = json.loads(json.dumps(document))
+            parent = around
+            *above, leaf = path.split(".")
+            for key in above:
+                parent = parent[key]
+            del parent[leaf]
+            envelope = json.dumps(around, ensure_ascii=False)
+            for item in items:
+                yield json.dumps(item, ensure_ascii=False), envelope
+            return
+    yield json.dumps(document, ensure_ascii=False), "{}"
+
+
+def _rescue(data: bytes) -> list[Any]:
+    """The whole records of a document that is cut off: the objects of its first list of objects."""
+    text = data.decode("utf-8", errors="replace")
+    decoder = json.JSONDecoder()
+    start = text.find("[")
+    items: list[Any] = []
+    while start >= 0:
+        at = start + 1
+        while True:
+            while at < len(text) and text[at] in " \r\n\t,":
+                at += 1
+            try:
+                item, at = decoder.raw_decode(text, at)
+            except ValueError:
+                break
+            items.append(item)
+        if items and isinstance(items[0], dict):
+            return items
+        items = []
+        start = text.find("[", start + 1)
+    return []
+
+
+# Parquet ------------------------------------------------------------------------------------------------------------
+
+
+def _read_parquet(path: Path, name: str) -> Reading:
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise IngestError(name, f"no whole Parquet file ({error}); write it again") from error
+    header = _header(table.column_names)
+    return Reading("parquet", _numbered(table.rename_columns(list(header)), []), header)

@@ -1,0 +1,513 @@
+"""How a landing enters the raw tables: whole, in one transaction, and which of two records of one key stands.
+
+The rule does not depend on the order of arrival: the earliest known_at stands; then the most counts; then the larger
+views, likes, comments, shares, saves; then the smaller digest of the rest; then landing_id and row_number. So the raw
+tables are a function of the set of landings. Where a landing's bytes are, and how they are read, is not known here.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.contracts import quoted, table
+from warehouse.errors import WarehouseError
+
+Kind = Literal["videos", "metrics", "labels"]
+Days = tuple[date, date]
+COUNTS = ("views", "likes", "comments", "shares", "saves")
+CONTENT = (
+    "channel_id",
+    "title",
+    "description",
+    "published_at",
+    "duration_s",
+    "tags",
+    "category",
+    "language",
+    "is_short",
+    "url",
+    "thumbnail_url",
+)
+# Columns of a record and what they are called in raw.channels.
+CHANNEL = {
+    "channel_name": "name",
+    "subscribers": "subscribers",
+    "channel_videos": "videos",
+    "channel_views": "views",
+    "verified": "verified",
+}
+_REST = (*CONTENT, *CHANNEL, "status", "flags")
+_RECORD = "landing_id, row_number, video_id, observed_at, known_at"
+_CELL = "video_id, name, observed_at"
+_NAME = {"metrics": "metric", "labels": "label"}
+_TABLES: dict[Kind, tuple[str, ...]] = {
+    "videos": ("snapshots", "videos", "channels", "availability"),
+    "metrics": ("metrics",),
+    "labels": ("labels",),
+}
+
+
+class ConservationError(WarehouseError):
+    """Records were lost or doubled on the way into the raw tables; nothing was written."""
+
+
+class LandingsNeededError(Exception):
+    """Other landings have to be read again in the same transaction; nothing was written."""
+
+    def __init__(self, landing_ids: Iterable[str]) -> None:
+        self.landing_ids = tuple(sorted(set(landing_ids)))
+        super().__init__(f"landings to read again: {', '.join(self.landing_ids)}")
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A row of `raw.landings`, less its counts.
+
+    `known_at` may be None: then it is the latest known_at of the records, else `received_at`.
+    """
+
+    landing_id: str
+    source: str
+    kind: Kind
+    names: tuple[str, ...]
+    bytes: int
+    adapter: str
+    contract_version: str
+    time_source: str
+    received_at: datetime
+    rows_read: int
+    known_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of the records of a landing; `reasons` of duplicates, quarantine and flags."""
+
+    accepted: int
+    duplicate: int
+    quarantined: int
+    reasons: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Landings of one source and kind, resolved among themselves.
+
+    Attributes:
+        landings: The landings.
+        winners: Records (videos) or cells (metrics, labels) that stand among these landings.
+        losers: The others, as contestants, with `kept_landing_id` and whether the values are the `same`.
+        quarantine: landing_id, row_number, reason, field, value, observed_at, record.
+        days: landing_id, day, records.
+    """
+
+    landings: tuple[Landing, ...]
+    winners: pa.Table
+    losers: pa.Table
+    quarantine: pa.Table
+    days: pa.Table
+
+    @property
+    def source(self) -> str:
+        """The one source of these landings."""
+        return self.landings[0].source
+
+    @property
+    def kind(self) -> Kind:
+        """The one kind of these landings."""
+        return self.landings[0].kind
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What the queries ask by."""
+        return {"source": self.source, "kind": self.kind, "ids": [landing.landing_id for landing in self.landings]}
+
+
+@cache
+def _queries() -> dict[str, str]:
+    text = Path(__file__).with_name("landings.sql").read_text(encoding="utf-8")
+    parts = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    return {name: query.strip() for name, query in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def _same(kind: Kind) -> str:
+    """Whether `loser` (or what falls) and `winner` say the same."""
+    columns = COUNTS if kind == "videos" else (*COUNTS, "digest")
+    return "(" + " AND ".join(f"loser.{name} IS NOT DISTINCT FROM winner.{name}" for name in columns) + ")"
+
+
+def resolve(con: duckdb.DuckDBPyConnection, kind: Kind, records: str) -> tuple[pa.Table, pa.Table]:
+    """Which records stand among those of a relation, and which lose; computed outside the warehouse.
+
+    Args:
+        con: A scratch connection.
+        kind: videos, metrics or labels.
+        records: A table with landing_id, row_number, video_id, observed_at, known_at and the columns that there are;
+            for metrics and labels also name, value and text.
+
+    Returns:
+        The winners with all columns, and the losers as contestants.
+    """
+    cell = "video_id, observed_at" if kind == "videos" else _CELL
+    columns = [row[0] for row in con.execute(f"DESCRIBE {records}").fetchall()]
+    con.execute(
+        f"CREATE OR REPLACE TABLE contested AS SELECT {cell} FROM {records} GROUP BY {cell} HAVING count(*) > 1"
+    )
+    contestants = _contestants(kind, f"(SELECT * FROM {records} SEMI JOIN contested USING ({cell}))", columns)
+    con.execute(f"CREATE OR REPLACE TABLE ranked AS {_queries()['place'].format(contestants=f'({contestants})')}")
+    losers = con.execute(_queries()["lost_among_arriving"].format(same=_same(kind))).to_arrow_table()
+    lost = ""
+    if losers.num_rows:
+        which = "landing_id, row_number" if kind == "videos" else "landing_id, row_number, name"
+        lost = f"ANTI JOIN (SELECT * FROM ranked WHERE place > 1) USING ({which})"
+    return con.execute(f"SELECT * FROM {records} {lost}").to_arrow_table(), losers
+
+
+def _contestants(kind: Kind, records: str, columns: Sequence[str]) -> str:
+    """A SELECT of what the rank needs, the same for arriving and for standing records."""
+    if kind != "videos":
+        absent = ", ".join(f"NULL::DOUBLE AS {name}" for name in COUNTS[1:])
+        return f"""
+            SELECT landing_id, row_number, video_id, name, observed_at, known_at,
+                (value IS NOT NULL)::INTEGER AS filled, value AS views, {absent}, coalesce(text, '') AS digest
+            FROM {records}"""
+
+    def text(name: str) -> str:
+        if name not in columns or (name in CHANNEL and "channel_id" not in columns):
+            return "'-'"
+        value = f"coalesce({quoted(name)}::VARCHAR, '-')"
+        return f"CASE WHEN channel_id IS NULL THEN '-' ELSE {value} END" if name in CHANNEL else value
+
+    counts = {name: f"{name}::DOUBLE" if name in columns else "NULL::DOUBLE" for name in COUNTS}
+    return f"""
+        SELECT landing_id, row_number, video_id, '' AS name, observed_at, known_at,
+            {" + ".join(f"({count} IS NOT NULL)::INTEGER" for count in counts.values())} AS filled,
+            {", ".join(f"{count} AS {name}" for name, count in counts.items())},
+            md5(concat_ws(chr(31), {", ".join(map(text, _REST))})) AS digest
+        FROM {records}"""
+
+
+def replace_landings(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> dict[str, Counts]:
+    """Write landings, replacing what they wrote before; records of other landings that lose now move out.
+
+    Args:
+        con: The connection of `Warehouse.write()`.
+        resolved: The landings, resolved among themselves.
+
+    Returns:
+        What became of the records, per landing.
+
+    Raises:
+        LandingsNeededError: Keys are set free, or reasons change, of landings that are not among these.
+        ConservationError: The counts do not add up, or a key is held twice.
+    """
+    with _registered(con, resolved):
+        known = _known_days(con, resolved)
+        _start_contest(con)
+        if known is not None:
+            _remember_vacated(con, resolved, known)
+            _delete(con, resolved, known)
+        shared = _shared_days(con, resolved)
+        if shared:
+            _contest(con, resolved)
+        _ask_for_others(con, resolved, known, shared)
+        _displace(con, resolved)
+        _tell_survivors(con, resolved)
+        counts = _insert(con, resolved)
+        if shared:
+            _check_keys(con, resolved)
+        return counts
+
+
+@contextmanager
+def _registered(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> Iterator[None]:
+    rows = [{**vars(landing), "names": list(landing.names)} for landing in resolved.landings]
+    columns = [column for column in table("raw.landings").columns if column.name in rows[0]]
+    kinds = {"VARCHAR": pa.string(), "VARCHAR[]": pa.list_(pa.string()), "BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us")}
+    landings = pa.table({c.name: pa.array([row[c.name] for row in rows], kinds[c.type]) for c in columns})
+    tables = {
+        "arriving": resolved.winners,
+        "arriving_losers": resolved.losers,
+        "arriving_quarantine": resolved.quarantine,
+        "arriving_days": resolved.days,
+        "arriving_landings": landings,
+    }
+    for name, arriving in tables.items():
+        con.register(name, arriving)
+    try:
+        yield
+    finally:
+        for name in tables:
+            con.unregister(name)
+
+
+def _start_contest(con: duckdb.DuckDBPyConnection) -> None:
+    contestant = (
+        "landing_id VARCHAR, row_number BIGINT, video_id VARCHAR, name VARCHAR, observed_at TIMESTAMP, "
+        f"known_at TIMESTAMP, filled INTEGER, {', '.join(f'{name} DOUBLE' for name in COUNTS)}, digest VARCHAR"
+    )
+    con.execute(f"CREATE OR REPLACE TEMP TABLE vacated ({contestant})")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE placed ({contestant}, stood BOOLEAN, place BIGINT)")
+
+
+def _known_days(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> Days | None:
+    """The days that these landings touched when they were read before; None where they are new."""
+    stored = con.execute(
+        "SELECT count(*), min(day), max(day) FROM raw.landings LEFT JOIN raw.landing_days USING (landing_id) "
+        "WHERE list_contains($ids, landing_id)",
+        {"ids": resolved.parameters["ids"]},
+    ).fetchone()
+    if not stored or not stored[0]:
+        return None
+    return (stored[1] or date.min, stored[2] or date.min)
+
+
+def _inside(source: str, days: Days) -> str:
+    text = source.replace("'", "''")
+    return (
+        f"source = '{text}' AND observed_at >= DATE '{days[0].isoformat()}' "
+        f"AND observed_at < DATE '{days[1].isoformat()}' + INTERVAL 1 DAY"
+    )
+
+
+def _standing(resolved: Resolved, keys: str, days: Days) -> str:
+    """A SELECT of the records that stand for the keys of a table, as contestants."""
+    inside = _inside(resolved.source, days)
+    if resolved.kind != "videos":
+        query = _queries()["standing_cells"]
+        cells = query.format(name=_NAME[resolved.kind], kind=resolved.kind, inside=inside, keys=keys)
+        return _contestants(resolved.kind, f"({cells})", ())
+    records = _queries()["standing_videos"].format(
+        shared=_RECORD,
+        inside=inside,
+        keys=keys,
+        content=", ".join(CONTENT),
+        channel=", ".join(f"{theirs} AS {ours}" for ours, theirs in CHANNEL.items()),
+    )
+    return _contestants("videos", f"({records})", (*COUNTS, *_REST))
+
+
+def _remember_vacated(con: duckdb.DuckDBPyConnection, resolved: Resolved, days: Days) -> None:
+    """Keep what these landings held of keys that records of other landings have lost to them."""
+    if resolved.kind == "videos":
+        con.execute(f"CREATE OR REPLACE TEMP TABLE rivals AS {_queries()['rivals']}", resolved.parameters)
+        con.execute(f"INSERT INTO vacated BY NAME {_standing(resolved, 'rivals', days)}")
+
+
+def _delete(con: duckdb.DuckDBPyConnection, resolved: Resolved, days: Days) -> None:
+    ids = {"ids": resolved.parameters["ids"]}
+    for name in _TABLES[resolved.kind]:
+        inside = _inside(resolved.source, days)
+        con.execute(f"DELETE FROM raw.{name} WHERE {inside} AND list_contains($ids, landing_id)", ids)
+    for name in ("duplicates", "quarantine", "landing_days", "landings"):
+        con.execute(f"DELETE FROM raw.{name} WHERE list_contains($ids, landing_id)", ids)
+
+
+def _shared_days(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> list[str]:
+    """Other landings of the same source and kind with records of the same days."""
+    rows = con.execute(_queries()["shared_days"].format(days="arriving_days"), resolved.parameters).fetchall()
+    return [row[0] for row in rows]
+
+
+def _contest(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
+    """Place arriving and standing records of the same keys, as `placed`."""
+    days = con.execute("SELECT min(observed_at)::DATE, max(observed_at)::DATE FROM arriving").fetchone()
+    if days is None or days[0] is None:
+        return
+    con.execute(f"CREATE OR REPLACE TEMP TABLE standing AS {_standing(resolved, 'arriving', days)}")
+    cell = "video_id, observed_at" if resolved.kind == "videos" else _CELL
+    rivals = f"(SELECT * FROM arriving SEMI JOIN standing USING ({cell}))"
+    arriving = _contestants(resolved.kind, rivals, resolved.winners.column_names)
+    both = f"(SELECT *, TRUE AS stood FROM standing UNION ALL BY NAME SELECT *, FALSE AS stood FROM ({arriving}))"
+    con.execute(f"INSERT INTO placed BY NAME {_queries()['place'].format(contestants=both)}")
+
+
+def _ask_for_others(
+    con: duckdb.DuckDBPyConnection, resolved: Resolved, known: Days | None, shared: Sequence[str]
+) -> None:
+    """Ask for the landings without which the result would depend on the order of arrival."""
+    needed: list[str] = []
+    if resolved.kind == "videos":
+        held = "(SELECT * FROM arriving SEMI JOIN vacated USING (video_id, observed_at))"
+        held_again = _contestants("videos", held, resolved.winners.column_names)
+        con.execute(f"CREATE OR REPLACE TEMP TABLE held_again AS {held_again}")
+        same = _same("videos").replace("loser.", "fallen.")
+        for query in ("needed_for_vacated", "needed_for_fallen"):
+            needed += [row[0] for row in con.execute(_queries()[query].format(same=same), resolved.parameters).fetchall()]
+    else:
+        # Cells of a record stand and fall one by one, and only a record that lost them all is on file; so where
+        # standing cells fall, or these landings held some before, whatever shares a day is read anew.
+        fallen = con.execute("SELECT 1 FROM placed WHERE stood AND place > 1 LIMIT 1").fetchone()
+        if fallen is not None or known is not None:
+            needed += shared
+        if known is not None:
+            days = f"(SELECT unnest(generate_series(DATE '{known[0]}', DATE '{known[1]}', INTERVAL 1 DAY))::DATE AS day)"
+            rows = con.execute(_queries()["shared_days"].format(days=days), resolved.parameters).fetchall()
+            needed += [row[0] for row in rows]
+    if needed:
+        raise LandingsNeededError(needed)
+
+
+def _displace(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
+    """Move standing records that lose now out of the raw tables, and tell those that had lost to them."""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE fallen AS {_queries()['fallen'].format(same=_same(resolved.kind))}")
+    days = con.execute("SELECT min(observed_at)::DATE, max(observed_at)::DATE FROM fallen").fetchone()
+    if days is None or days[0] is None:
+        return
+    parameters = {"source": resolved.source, "kind": resolved.kind}
+    con.execute(_queries()["retell_losers"], parameters)
+    lost = "(SELECT *, CASE WHEN same THEN 'duplicate' ELSE 'conflict' END AS reason FROM fallen)"
+    con.execute(_queries()["insert_duplicates"].format(lost=lost), parameters)
+    for name in _TABLES[resolved.kind]:
+        con.execute(
+            f"DELETE FROM raw.{name} WHERE {_inside(resolved.source, days)} "
+            "AND (landing_id, row_number) IN (SELECT (landing_id, row_number) FROM fallen)"
+        )
+    con.execute(_queries()["recount_fallen"])
+
+
+def _tell_survivors(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
+    """Tables `surviving`, `lost` and `lost_records` of what arrives."""
+    which = "landing_id, row_number" + ("" if resolved.kind == "videos" else ", name")
+    beaten = con.execute("SELECT 1 FROM placed WHERE NOT stood AND place > 1 LIMIT 1").fetchone()
+    out = f"ANTI JOIN (SELECT * FROM placed WHERE NOT stood AND place > 1) USING ({which})" if beaten else ""
+    con.execute(f"CREATE OR REPLACE TEMP VIEW surviving AS SELECT * FROM arriving {out}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE lost AS {_queries()['lost'].format(same=_same(resolved.kind))}")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE lost_records AS {_queries()['lost_records']}")
+
+
+def _insert(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> dict[str, Counts]:
+    """Write what stands, what lost, what was set aside, and the landings themselves."""
+    parameters = {"source": resolved.source, "kind": resolved.kind}
+    con.execute(f"CREATE OR REPLACE TEMP TABLE outcome AS {_queries()['outcome']}")
+    for query in _standing_inserts(resolved):
+        con.execute(query, {"source": resolved.source})
+    con.execute(_queries()["insert_duplicates"].format(lost="lost_records"), parameters)
+    for name in ("insert_quarantine", "insert_days", "insert_landings"):
+        con.execute(_queries()[name])
+    reasons: dict[str, dict[str, int]] = {landing.landing_id: {} for landing in resolved.landings}
+    queries = [_queries()["reasons"]]
+    if "flags" in resolved.winners.column_names:
+        queries.append(_queries()["flag_counts"])
+    for query in queries:
+        for landing_id, reason, count in con.execute(query).fetchall():
+            reasons[landing_id][reason] = count
+    rows = con.execute("SELECT landing_id, accepted, duplicate, quarantined FROM outcome").fetchall()
+    counts = {row[0]: Counts(row[1], row[2], row[3], dict(sorted(reasons[row[0]].items()))) for row in rows}
+    for landing in resolved.landings:
+        _check_conservation(landing, counts[landing.landing_id])
+    return counts
+
+
+def _standing_inserts(resolved: Resolved) -> Iterator[str]:
+    """One INSERT per raw table that these landings have something for."""
+    there = resolved.winners.column_names
+    if resolved.kind != "videos":
+        name = _NAME[resolved.kind]
+        yield (
+            f"INSERT INTO raw.{resolved.kind} BY NAME SELECT landing_id, row_number, $source AS source, video_id, "
+            f"name AS {name}, observed_at, known_at, value, text FROM surviving"
+        )
+        return
+    parts: dict[str, tuple[Mapping[str, str], str]] = {
+        "snapshots": ({name: name for name in (*COUNTS, "flags")}, ""),
+        "videos": ({name: name for name in CONTENT}, ""),
+        "channels": (CHANNEL, "channel_id"),
+        "availability": ({"status": "status"}, ""),
+    }
+    for name, (columns, beside) in parts.items():
+        present = {ours: theirs for ours, theirs in columns.items() if ours in there}
+        if present and (not beside or beside in there):
+            said = " OR ".join(f"{quoted(ours)} IS NOT NULL" for ours in present)
+            listed = ", ".join(f"{quoted(ours)} AS {quoted(theirs)}" for ours, theirs in present.items())
+            condition = f"({said}) AND {beside} IS NOT NULL" if beside else said
+            beside = f", {beside}" if beside else ""
+            yield (
+                f"INSERT INTO raw.{name} BY NAME SELECT {_RECORD}, $source AS source, {listed}{beside} "
+                f"FROM surviving WHERE {condition}"
+            )
+
+
+def _check_conservation(landing: Landing, counts: Counts) -> None:
+    if landing.rows_read != counts.accepted + counts.duplicate + counts.quarantined:
+        raise ConservationError(
+            f"landing {landing.names[0]} ({landing.landing_id[:12]}): read {landing.rows_read} records, but "
+            f"{counts.accepted} accepted + {counts.duplicate} duplicate + {counts.quarantined} quarantined; "
+            "nothing was written, report this with the file"
+        )
+
+
+def _check_keys(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
+    days = con.execute("SELECT min(observed_at)::DATE, max(observed_at)::DATE FROM surviving").fetchone()
+    if days is None or days[0] is None:
+        return
+    for name in _TABLES[resolved.kind]:
+        key = ", ".join(table(f"raw.{name}").key)
+        query = _queries()["repeated_keys"].format(key=key, table=name, inside=_inside(resolved.source, days))
+        repeated = con.execute(query).fetchone()
+        if repeated is not None:
+            raise ConservationError(f"raw.{name}: the key ({key}) occurs more than once: {repeated}; nothing was written")
+
+
+def find(con: duckdb.DuckDBPyConnection, landing_id: str) -> Landing | None:
+    """A stored landing."""
+    row = con.execute(
+        "SELECT landing_id, source, kind, names, bytes, adapter, contract_version, time_source, received_at, rows_read, "
+        "known_at FROM raw.landings WHERE landing_id = $id",
+        {"id": landing_id},
+    ).fetchone()
+    return None if row is None else Landing(*row[:3], tuple(row[3]), *row[4:])
+
+
+def counts_of(con: duckdb.DuckDBPyConnection, landing_id: str) -> Counts:
+    """What became of the records of a stored landing; flags are counted over its standing snapshots."""
+    row = con.execute(
+        "SELECT accepted, duplicate, quarantined FROM raw.landings WHERE landing_id = $id", {"id": landing_id}
+    ).fetchone()
+    if row is None:
+        raise KeyError(f"no landing {landing_id}")
+    reasons = con.execute(
+        "SELECT reason, count(*) FROM (SELECT reason FROM raw.duplicates WHERE landing_id = $id "
+        "UNION ALL SELECT reason FROM raw.quarantine WHERE landing_id = $id "
+        "UNION ALL SELECT unnest(flags) FROM raw.snapshots WHERE landing_id = $id AND flags IS NOT NULL) GROUP BY reason",
+        {"id": landing_id},
+    ).fetchall()
+    return Counts(*row, reasons=dict(sorted(reasons)))
+
+
+def rename(con: duckdb.DuckDBPyConnection, landing_id: str, names: Sequence[str]) -> None:
+    """Note further names of a landing."""
+    con.execute(
+        "UPDATE raw.landings SET names = $names WHERE landing_id = $id", {"id": landing_id, "names": sorted(set(names))}
+    )
+
+
+def quarantined(
+    con: duckdb.DuckDBPyConnection,
+    *,
+    source: str | None = None,
+    reason: str | None = None,
+    landing_id: str | None = None,
+    limit: int | None = None,
+) -> pa.Table:
+    """Rows of `raw.quarantine`, oldest landing first; `landing_id` may be the beginning of one."""
+    terms = {
+        "source = $source": source,
+        "reason = $reason": reason,
+        "starts_with(landing_id, $landing_id)": landing_id,
+    }
+    wanted = {term: value for term, value in terms.items() if value is not None}
+    parameters = {re.findall(r"\$(\w+)", term)[0]: value for term, value in wanted.items()}
+    where = f"WHERE {' AND '.join(wanted)}" if wanted else ""
+    bound = f"LIMIT {int(limit)}" if limit is not None else ""
+    return con.execute(
+        f"SELECT * FROM raw.quarantine {where} ORDER BY landing_id, row_number {bound}", parameters
+    ).to_arrow_table()
