@@ -5,7 +5,7 @@ a test can hold ingestion to the figures. Nothing here decides how views grow (`
 
 What ingestion should make of the planted dirt: `duplicate_in_file` and `duplicate_across_files` are duplicates,
 `conflict` rows are duplicates with the reason conflict (the true row is known no later and has more views),
-`broken_id` and `cut_line` can only be set aside, `label_in_count` loses one count, `bad_encoding` loses a letter.
+`broken_id`, `cut_line` and `bad_encoding` can only be set aside, `label_in_count` loses one count.
 """
 
 from dataclasses import dataclass
