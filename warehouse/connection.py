@@ -14,11 +14,11 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import duckdb
 
@@ -38,7 +38,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
-T = TypeVar("T")
+Mode = Literal["read", "write"]
 _spills = itertools.count()
 
 
@@ -55,7 +55,7 @@ class _Session:
     """What a thread has open: a nested read uses the same connection."""
 
     connection: duckdb.DuckDBPyConnection
-    mode: Literal["read", "write"]
+    mode: Mode
     process: int
 
 
@@ -96,7 +96,8 @@ class Warehouse:
             yield session.connection
             return
         self._bring_up_to_date()
-        with self._locked(exclusive=False) as deadline, self._connected("read", deadline) as con:
+        con = scratch(self.home / SPILL)  # starting DuckDB takes longer than most reads: before the lock
+        with self._locked(exclusive=False) as deadline, self._attached(con, "read", deadline):
             yield con
 
     @contextmanager
@@ -109,10 +110,11 @@ class Warehouse:
             RuntimeError: The thread is already inside `read` or `write` of this warehouse.
         """
         self._refuse_nested("write")
+        con = scratch(self.home / SPILL)
         with (
             self._explained(),
             self._locked(exclusive=True) as deadline,
-            self._connected("write", deadline) as con,
+            self._attached(con, "write", deadline),
             transaction(con),
         ):
             yield con
@@ -126,8 +128,9 @@ class Warehouse:
             RuntimeError: The thread is already inside `read` or `write` of this warehouse.
         """
         self._refuse_nested("file")
+        con = scratch(self.home / SPILL)
         with self._explained(), self._locked(exclusive=True) as deadline:
-            with self._connected("write", deadline) as con:
+            with self._attached(con, "write", deadline):
                 con.execute("CHECKPOINT")
             with self.path.open("rb") as file:
                 try:  # programs that do not queue: DuckDB asks for this lock
@@ -159,8 +162,7 @@ class Warehouse:
                 _copy_from(session.connection, target, queries, parameters or {})
             else:
                 with self._locked(exclusive=False) as deadline:
-                    attach = f"ATTACH {_literal(self.path)} AS warehouse (READ_ONLY)"
-                    self._patiently(lambda: target.execute(attach), deadline)
+                    self._attach(target, "read", deadline)
                     _copy_attached(target, queries, parameters or {})
         except BaseException:
             target.close()
@@ -207,19 +209,18 @@ class Warehouse:
                 thread_lock.release()
 
     @contextmanager
-    def _connected(self, mode: Literal["read", "write"], deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open the file for this thread, bring it to the declared tables when writing, and close it."""
+    def _attached(self, con: duckdb.DuckDBPyConnection, mode: Mode, deadline: float) -> Iterator[None]:
+        """Give the file to this thread's connection, with the declared tables when writing; closes the connection."""
         process = os.getpid()
-        if mode == "write" and not self.path.exists():
-            self._create()
-        spill = _spill_directory(self.home / SPILL)
-        con = self._patiently(lambda: _connect(self.path, spill, read_only=mode == "read"), deadline)
         try:
+            if mode == "write" and not self.path.exists():
+                self._create()
+            self._attach(con, mode, deadline)
             if mode == "write":
                 self._apply_schema(con)
                 _sweep(self.home / SPILL)
             _threads.sessions[self.path] = _Session(con, mode, process)
-            yield con
+            yield
         finally:
             if os.getpid() == process:
                 _threads.sessions.pop(self.path, None)
@@ -227,17 +228,37 @@ class Warehouse:
         if os.getpid() == process and _has_open(self.path):
             raise RuntimeError(f"a result that still streams keeps {self.path} open: fetch it whole inside the `with`")
 
+    def _attach(self, con: duckdb.DuckDBPyConnection, mode: Mode, deadline: float) -> None:
+        """Open the file, waiting for a program that has it open without queueing, such as the duckdb shell."""
+        path = str(self.path).replace("'", "''")
+        attach = f"ATTACH '{path}' AS warehouse ({'READ_ONLY' if mode == 'read' else 'READ_WRITE'})"
+        while True:
+            try:
+                con.execute(attach)
+                con.execute("USE warehouse")
+                return
+            except duckdb.IOException as error:
+                if any(text in str(error) for text in _FULL):
+                    raise
+                if "Could not set lock" not in str(error):
+                    raise WarehouseError(f"{self.path} cannot be opened: {error}") from error
+                if time.monotonic() + _PAUSE_S > deadline:
+                    raise self._busy([int(pid) for pid in _OUTSIDER.findall(str(error))]) from error
+            time.sleep(_PAUSE_S)
+
     def _bring_up_to_date(self) -> None:
         """Create or upgrade the file before a read, once per process and file."""
         if self._identity() in _current:
             return
+        con = scratch(self.home / SPILL)
         if self.path.exists():
-            with self._locked(exclusive=False) as deadline, self._connected("read", deadline) as con:
+            with self._locked(exclusive=False) as deadline, self._attached(con, "read", deadline):
                 current = schema.is_current(con)
             if current:
                 self._remember_current()
                 return
-        with self._explained(), self._locked(exclusive=True) as deadline, self._connected("write", deadline):
+            con = scratch(self.home / SPILL)
+        with self._explained(), self._locked(exclusive=True) as deadline, self._attached(con, "write", deadline):
             pass
 
     def _create(self) -> None:
@@ -245,7 +266,7 @@ class Warehouse:
         new = self.home / f"{self.path.name}.new"
         for litter in (new, new.with_name(f"{new.name}.wal"), self.path.with_name(f"{self.path.name}.wal")):
             litter.unlink(missing_ok=True)
-        with _connect(new, _spill_directory(self.home / SPILL)) as con:
+        with _connect(str(new), self.home / SPILL) as con:
             schema.bring_up_to_date(con)
             con.execute("CHECKPOINT")
         os.replace(new, self.path)
@@ -268,20 +289,6 @@ class Warehouse:
         identity = self._identity()
         if identity is not None:
             _current.add(identity)
-
-    def _patiently(self, open_file: Callable[[], T], deadline: float) -> T:
-        """Open the file, waiting for a program that has it open without queueing, such as the duckdb shell."""
-        while True:
-            try:
-                return open_file()
-            except duckdb.IOException as error:
-                if any(text in str(error) for text in _FULL):
-                    raise
-                if "Could not set lock" not in str(error):
-                    raise WarehouseError(f"{self.path} cannot be opened: {error}") from error
-                if time.monotonic() + _PAUSE_S > deadline:
-                    raise self._busy([int(pid) for pid in _OUTSIDER.findall(str(error))]) from error
-            time.sleep(_PAUSE_S)
 
     def _busy(self, holders: list[int]) -> WarehouseBusyError:
         named = ", ".join(_describe(pid) for pid in holders) or "a process that the system does not name"
@@ -310,11 +317,11 @@ def scratch(directory: Path | None = None) -> duckdb.DuckDBPyConnection:
     Args:
         directory: Where intermediate results spill when memory is short; by default the system's temporary folder.
     """
-    return _connect(":memory:", _spill_directory(directory or Path(tempfile.gettempdir()) / "upswell-spill"))
+    return _connect(":memory:", directory or Path(tempfile.gettempdir()) / "upswell-spill")
 
 
-def _connect(path: Path | str, spill: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(str(path), read_only=read_only, config={**_CONFIG, "temp_directory": str(spill)})
+def _connect(database: str, spill: Path) -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(database, config={**_CONFIG, "temp_directory": str(_spill_directory(spill))})
     con.execute("SET TimeZone = 'UTC'")
     return con
 
@@ -322,7 +329,6 @@ def _connect(path: Path | str, spill: Path, *, read_only: bool = False) -> duckd
 def _copy_attached(
     target: duckdb.DuckDBPyConnection, queries: Mapping[str, str], parameters: Mapping[str, object]
 ) -> None:
-    target.execute("USE warehouse")
     try:
         for name, query in queries.items():
             target.execute(f"CREATE TABLE memory.main.{quoted(name)} AS {query}", _used(target, query, parameters))
@@ -350,10 +356,6 @@ def _used(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, o
     if len(statements) != 1:
         raise ValueError(f"expected one SELECT, got {len(statements)} statements: {query[:200]}")
     return {name: value for name, value in parameters.items() if name in statements[0].named_parameters}
-
-
-def _literal(path: Path) -> str:
-    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _has_open(path: Path) -> bool:

@@ -1,0 +1,311 @@
+"""Nothing is lost: SIGKILL at random moments of every write path, and writers and readers that crowd the warehouse.
+
+A write path is a small script that writes for ever and says what it has committed; what must hold after a kill is
+checked by opening the home again. The reference of a write's latency is the same write with nobody else about.
+"""
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from warehouse.connection import Warehouse
+from warehouse.snapshot import NAME
+
+ROOT = Path(__file__).parents[1]
+KILLS = 50
+LONGEST_LIFE_S = 0.4
+WRITERS = READERS = 4
+CROWDED_S = 60.0
+ROWS = 20
+P99_RATIO = 15.0
+
+PREAMBLE = """
+import sys, time
+from datetime import date, datetime, timedelta
+from pathlib import Path
+import pyarrow as pa
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.snapshot import publish
+from warehouse.writer import replace_partition
+
+warehouse = Warehouse(Path(sys.argv[1]))
+snapshots = table("raw.snapshots")
+FIRST = date(2024, 1, 1)
+
+def write(day, number, rows):
+    at = datetime(2024, 1, 1, 12) + timedelta(days=day)
+    values = dict.fromkeys(snapshots.column_names, pa.nulls(rows)) | {
+        "source": ["demo"] * rows, "video_id": [f"v{row}" for row in range(rows)], "landing_id": ["demo"] * rows,
+        "observed_at": pa.array([at] * rows, pa.timestamp("us")), "known_at": pa.array([at] * rows, pa.timestamp("us")),
+        "views": [number] * rows, "row_number": pa.array(range(rows), pa.int64()),
+    }
+    with warehouse.write() as con:
+        start = FIRST + timedelta(days=day)
+        replace_partition(con, snapshots, pa.table(values), start, start + timedelta(days=1))
+
+def say(*words):
+    print(*words, flush=True)
+"""
+
+# Day n % 5 gets number n in each of its rows; "done n" once that is committed.
+PARTITIONS = (
+    PREAMBLE
+    + """
+number = int(sys.argv[2])
+say("ready")
+while True:
+    number += 1
+    write(number % 5, number, 2000)
+    say("done", number)
+"""
+)
+
+# The same, and the snapshot is published after each write.
+PUBLISHING = PARTITIONS.replace("    say(", "    publish(warehouse)\n    say(")
+
+WRITER = (
+    PREAMBLE
+    + """
+day, number = int(sys.argv[2]), 0
+write(day, number, int(sys.argv[4]))
+say("ready")
+sys.stdin.readline()
+until = time.monotonic() + float(sys.argv[3])
+while time.monotonic() < until:
+    number += 1
+    started = time.perf_counter()
+    write(day, number, int(sys.argv[4]))
+    say("done", number, time.perf_counter() - started)
+"""
+)
+
+# A day is seen whole, and never older than it was seen before.
+READER = (
+    PREAMBLE
+    + """
+seen, rows = {}, int(sys.argv[4])
+with warehouse.read() as con:
+    con.execute("FROM raw.snapshots LIMIT 1").fetchall()
+say("ready")
+sys.stdin.readline()
+until = time.monotonic() + float(sys.argv[3])
+while time.monotonic() < until:
+    started = time.perf_counter()
+    with warehouse.read() as con:
+        days = con.execute(
+            "SELECT observed_at, count(*), min(views), max(views) FROM raw.snapshots GROUP BY observed_at"
+        ).fetchall()
+    for day, count, low, high in days:
+        assert count == rows and low == high and low >= seen.get(day, 0), (day, count, low, high, seen.get(day))
+        seen[day] = low
+    say("done", len(days), time.perf_counter() - started)
+"""
+)
+
+
+@dataclass(frozen=True)
+class WritePath:
+    """A way of writing that must survive SIGKILL.
+
+    Attributes:
+        name: What the figures call it.
+        script: Gets the home and the number to go on from; says `ready`, then `done <number>` per commit.
+        faults: What is wrong with a home of which `number` was the last said to be committed; called after a kill.
+    """
+
+    name: str
+    script: str
+    faults: Callable[[Path, int], list[str]]
+
+
+def run(*, quick: bool = False) -> list[dict[str, Any]]:
+    """All durability figures; `quick` kills 3 times and crowds for 3 s."""
+    paths = (
+        WritePath("replace_partition", PARTITIONS, partition_faults),
+        WritePath("publish", PUBLISHING, publish_faults),
+    )
+    figures = [figure for path in paths for figure in killed(path, kills=3 if quick else KILLS)]
+    return figures + crowded(seconds=3.0 if quick else CROWDED_S)
+
+
+def killed(path: WritePath, *, kills: int, seed: int = 1) -> list[dict[str, Any]]:
+    """Kill a write path at random moments; each fifth time it starts in a new home, so that creation is hit too."""
+    moments = random.Random(seed)
+    faults: list[str] = []
+    in_flight = committed = 0
+    with tempfile.TemporaryDirectory(prefix="upswell-kills-") as folder:
+        home, last = Path(folder), 0
+        for kill in range(kills):
+            if kill % 5 == 0:
+                home, last = Path(folder) / str(kill), 0
+            said = _kill_once(path.script, home, last, moments.uniform(0, LONGEST_LIFE_S))
+            committed += len(said)
+            last = max([last, *said])
+            found = path.faults(home, last)
+            faults += [f"kill {kill} after {last}: {fault}" for fault in found]
+            last, ahead = _stored_number(home, last)
+            in_flight += ahead
+    for fault in faults:
+        print(f"{path.name}: {fault}", file=sys.stderr)
+    name = f"SIGKILL in {path.name}"
+    return [
+        _figure(name, f"lost or half-written after {kills} kills", len(faults), "kills", target=0, ok=not faults),
+        _figure(name, "commits acknowledged before the kills", committed, "commits"),
+        _figure(name, "commits durable but not acknowledged", in_flight, "commits"),
+    ]
+
+
+def partition_faults(home: Path, number: int) -> list[str]:
+    """Days of PARTITIONS that are half-written, or older than the last number that was acknowledged."""
+    with Warehouse(home).read() as con:
+        days = con.execute(
+            "SELECT min(views) % 5, count(*), min(views), max(views) FROM raw.snapshots GROUP BY observed_at"
+        ).fetchall()
+    faults = [
+        f"day {day}: {count} rows, {low} to {high}" for day, count, low, high in days if (count, low) != (2000, high)
+    ]
+    stored = {day: low for day, _, low, _ in days}
+    for acknowledged in range(max(1, number - 4), number + 1):
+        if stored.get(acknowledged % 5, 0) < acknowledged:
+            faults.append(f"{acknowledged} was acknowledged, its day has {stored.get(acknowledged % 5)}")
+    return faults
+
+
+def publish_faults(home: Path, number: int) -> list[str]:
+    """The same, and what is wrong with the published snapshot, read as a warehouse of its own."""
+    faults = partition_faults(home, number)
+    if number and not (home / NAME).exists():
+        faults.append("no snapshot")
+    if (home / NAME).exists():
+        copy = home / "copy"
+        copy.mkdir(exist_ok=True)
+        (copy / "warehouse.duckdb").write_bytes((home / NAME).read_bytes())
+        faults += [f"snapshot: {fault}" for fault in partition_faults(copy, number)]
+    return faults
+
+
+def crowded(*, seconds: float) -> list[dict[str, Any]]:
+    """Latency of a small write alone, then among 4 writers and 4 readers; and what they lost."""
+    with tempfile.TemporaryDirectory(prefix="upswell-crowd-") as folder:
+        home = Path(folder)
+        alone = _latencies(_together([_start(WRITER, home, 0, max(2.0, seconds / 6), ROWS)])[0])
+        crowd = [_start(WRITER, home, day, seconds, ROWS) for day in range(1, WRITERS + 1)]
+        crowd += [_start(READER, home, 0, seconds, ROWS) for _ in range(READERS)]
+        said = _together(crowd)
+        lost = _lost(home, said[:WRITERS])
+    writes = [latency for lines in said[:WRITERS] for latency in _latencies(lines)]
+    reads = [latency for lines in said[WRITERS:] for latency in _latencies(lines)]
+    name, reference = f"{WRITERS} writers, {READERS} readers, {seconds:g} s", statistics.median(alone)
+    ratio = _p99(writes) / reference
+    return [
+        _figure(name, "acknowledged writes lost", lost, "writes", target=0, ok=lost == 0),
+        {
+            **_figure(name, "p99 of a small write", _p99(writes), "s", target=P99_RATIO, ok=ratio <= P99_RATIO),
+            "reference": reference,
+            "ratio": ratio,
+        },
+        _figure(name, "median of a small write", statistics.median(writes), "s"),
+        _figure(name, "p99 of a small write alone", _p99(alone), "s"),
+        _figure(name, "p99 of a small read", _p99(reads), "s"),
+        _figure(name, "writes per second", len(writes) / seconds, "1/s"),
+        _figure(name, "reads per second", len(reads) / seconds, "1/s"),
+    ]
+
+
+def _start(script: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _kill_once(script: str, home: Path, number: int, life_s: float) -> list[int]:
+    """Start a path, kill it `life_s` after it is ready; the numbers that it said were committed."""
+    process = _start(script, home, number)
+    output = _output(process)
+    if output.readline() != "ready\n":
+        raise RuntimeError(f"the script ended before it was ready (exit code {process.wait()})")
+    time.sleep(life_s)
+    process.kill()
+    # A line without its end was cut off by the kill: it acknowledged nothing.
+    said = [int(line.split()[1]) for line in output.read().splitlines(keepends=True) if line.endswith("\n")]
+    process.wait()
+    return said
+
+
+def _stored_number(home: Path, said: int) -> tuple[int, int]:
+    """The highest number in the file, and how far that is ahead of what was said."""
+    stored = Warehouse(home).query("SELECT coalesce(max(views), 0) AS n FROM raw.snapshots")["n"][0].as_py()
+    return stored, max(0, stored - said)
+
+
+def _together(processes: Sequence[subprocess.Popen[str]]) -> list[list[str]]:
+    """Let processes go at once when all are ready; what each said after that."""
+    for process in processes:
+        if _output(process).readline() != "ready\n":
+            raise RuntimeError(f"a script ended before it was ready (exit code {process.wait()})")
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    outputs = [process.communicate()[0].splitlines() for process in processes]
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise RuntimeError(f"a writer or reader failed (exit codes {codes})")
+    return outputs
+
+
+def _output(process: subprocess.Popen[str]) -> IO[str]:
+    assert process.stdout is not None
+    return process.stdout
+
+
+def _latencies(lines: list[str]) -> list[float]:
+    return [float(line.split()[2]) for line in lines]
+
+
+def _lost(home: Path, said: list[list[str]]) -> int:
+    """Writes that were acknowledged last and are not what the file holds, whole."""
+    query = (
+        "SELECT views, count(*) AS n FROM raw.snapshots WHERE observed_at::DATE = DATE '2024-01-01' + $day GROUP BY 1"
+    )
+    lost = 0
+    for day, lines in enumerate(said, start=1):
+        expected = [{"views": int(lines[-1].split()[1]), "n": ROWS}]
+        lost += Warehouse(home).query(query, {"day": day}).to_pylist() != expected
+    return lost
+
+
+def _p99(values: list[float]) -> float:
+    return sorted(values)[int(0.99 * (len(values) - 1))]
+
+
+def _figure(
+    benchmark: str, figure: str, value: float, unit: str, *, target: float | None = None, ok: bool = True
+) -> dict[str, Any]:
+    return {
+        "benchmark": benchmark,
+        "figure": figure,
+        "value": value,
+        "unit": unit,
+        "reference": None,
+        "ratio": None,
+        "target": target,
+        "ok": ok,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(quick="--quick" in sys.argv[1:]), indent=1))
