@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute
 
 from assets.raw import adapters, inference, mapping, readers, store
 from assets.raw.adapters import Adapter, Kind
@@ -68,11 +69,10 @@ class LandingResult:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """A landing that was read and mapped, not yet written; tables as `warehouse.landings.Resolved` has them."""
+class _Mapped:
+    """A landing whose records are in a scratch connection; tables as `warehouse.landings.Resolved` has them."""
 
     landing: Landing
-    records: pa.Table
     quarantine: pa.Table
     days: pa.Table
     notes: tuple[str, ...]
@@ -239,6 +239,8 @@ def _choose(
 ) -> _Chosen:
     """The adapter asked for, the one that recognises the file, or one inferred."""
     stated = observed_at.isoformat(sep=" ") if observed_at is not None else None
+    if not reading.columns and not reading.rows.num_rows:
+        return _inferred(Adapter(name=source, anchor="first_seen_at", fields={}), stated, {}, {})
     if kind != "videos":
         inferred = inference.infer_cells(reading, name, source, columns or {}, observed_at=stated)
     else:
@@ -261,20 +263,21 @@ def _inferred(
     return _Chosen(adapter, json.dumps(adapter.declared(), sort_keys=True), columns, confidence)
 
 
-def _map(landing: Landing, adapter: Adapter, reading: Reading, settings: Settings, now: datetime) -> _Read:
-    """Map a reading; its records carry the landing's id."""
+def _map(
+    con: duckdb.DuckDBPyConnection, landing: Landing, adapter: Adapter, reading: Reading, settings: Settings, now: datetime
+) -> _Mapped:
+    """Map a reading in a scratch connection, which then has its `records`, with the landing's id."""
     around = Circumstances(landing.names[0], landing.received_at, midnight(settings.start), now)
-    with closing(scratch()) as con:
-        mapped = mapping.map_landing(con, reading, adapter, landing.kind, around)
-        tag = mapping.literal(landing.landing_id)
-        fetch = {
-            "records": f"SELECT {tag} AS landing_id, * FROM records",
-            "quarantine": f"SELECT {tag} AS landing_id, * FROM quarantine",
-            "days": f"SELECT {tag} AS landing_id, * FROM days",
-        }
-        tables = {name: con.execute(query).to_arrow_table() for name, query in fetch.items()}
+    mapped = mapping.map_landing(con, reading, adapter, landing.kind, around)
+    tag = mapping.literal(landing.landing_id)
+    con.execute(f"CREATE VIEW tagged AS SELECT {tag} AS landing_id, * FROM records")
     notes = (f"ignored columns: {', '.join(mapped.ignored)}",) if mapped.ignored else ()
-    return _Read(replace(landing, time_source=mapped.time_source), notes=notes, **tables)
+    return _Mapped(
+        replace(landing, time_source=mapped.time_source),
+        con.execute(f"SELECT {tag} AS landing_id, * FROM quarantine").to_arrow_table(),
+        con.execute(f"SELECT {tag} AS landing_id, * FROM days").to_arrow_table(),
+        notes,
+    )
 
 
 def _write(
@@ -287,22 +290,59 @@ def _write(
     now: datetime,
 ) -> LandingResult:
     """Resolve and write a landing, with the others that have to be read again for it."""
-    reads = [_map(landing, adapter, reading, settings, now)]
-    while True:
-        resolved = _resolve(reads)
-        try:
-            with warehouse.write() as con:
-                if landings.find(con, landing.landing_id) != existing:
-                    raise _OvertakenError
-                counts = landings.replace_landings(con, resolved)[landing.landing_id]
-                stored = landings.find(con, landing.landing_id)
-        except LandingsNeededError as needed:
-            reads += [_read_for(warehouse, settings, landing_id, now) for landing_id in needed.landing_ids]
-            continue
-        except _OvertakenError:
-            return _overtaken(warehouse, settings, landing, now)
-        assert stored is not None and stored.known_at is not None
-        return _result(stored, counts, stored.known_at, notes=reads[0].notes)
+    with closing(scratch()) as con:
+        mapped = _map(con, landing, adapter, reading, settings, now)
+        resolved = Resolved((mapped.landing,), *landings.resolve(con, landing.kind, "tagged"), mapped.quarantine, mapped.days)
+        while True:
+            try:
+                with warehouse.write() as writing:
+                    if landings.find(writing, landing.landing_id) != existing:
+                        raise _OvertakenError
+                    counts = landings.replace_landings(writing, resolved)[landing.landing_id]
+                    stored = landings.find(writing, landing.landing_id)
+            except LandingsNeededError as needed:
+                resolved = _with_others(con, warehouse, settings, resolved, needed.landing_ids, now)
+                continue
+            except _OvertakenError:
+                return _overtaken(warehouse, settings, landing, now)
+            assert stored is not None and stored.known_at is not None
+            return _result(stored, counts, stored.known_at, notes=mapped.notes)
+
+
+def _with_others(
+    con: duckdb.DuckDBPyConnection,
+    warehouse: Warehouse,
+    settings: Settings,
+    resolved: Resolved,
+    landing_ids: tuple[str, ...],
+    now: datetime,
+) -> Resolved:
+    """The same landings and others, read again, resolved among each other; `con` has the records of the first."""
+    others, records = [], []
+    for landing_id in dict.fromkeys((*(landing.landing_id for landing in resolved.landings[1:]), *landing_ids)):
+        with warehouse.read() as reading_con:
+            landing = landings.find(reading_con, landing_id)
+        if landing is None:
+            raise IngestError(f"landing {landing_id}", "another process removed this landing meanwhile; ingest again")
+        adapter = adapters.stored(landing.adapter, warehouse.home)
+        reading = _read_stored(warehouse, settings, landing, adapter)
+        fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
+        with closing(scratch()) as other:
+            others.append(_map(other, fresh, adapter, reading, settings, now))
+            records.append(other.execute("SELECT * FROM tagged").to_arrow_table())
+    first = con.execute("SELECT * FROM tagged").to_arrow_table()
+    con.register("all_records", pa.concat_tables([first, *records], promote_options="default"))
+    own = resolved.landings[0].landing_id
+    return Resolved(
+        (resolved.landings[0], *(mapped.landing for mapped in others)),
+        *landings.resolve(con, resolved.kind, "all_records"),
+        pa.concat_tables([_of(resolved.quarantine, own), *(mapped.quarantine for mapped in others)]),
+        pa.concat_tables([_of(resolved.days, own), *(mapped.days for mapped in others)]),
+    )
+
+
+def _of(rows: pa.Table, landing_id: str) -> pa.Table:
+    return rows.filter(pa.compute.equal(rows["landing_id"], landing_id))
 
 
 class _OvertakenError(Exception):
@@ -315,31 +355,6 @@ def _overtaken(warehouse: Warehouse, settings: Settings, landing: Landing, now: 
     if existing is None:
         raise IngestError(landing.names[0], "another process removed this landing meanwhile; ingest it again")
     return _again(warehouse, settings, replace(existing, names=tuple(sorted({*existing.names, *landing.names}))), existing, now)
-
-
-def _read_for(warehouse: Warehouse, settings: Settings, landing_id: str, now: datetime) -> _Read:
-    with warehouse.read() as con:
-        landing = landings.find(con, landing_id)
-    if landing is None:
-        raise IngestError(f"landing {landing_id}", "another process removed this landing meanwhile; ingest again")
-    adapter = adapters.stored(landing.adapter, warehouse.home)
-    reading = _read_stored(warehouse, settings, landing, adapter)
-    fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
-    return _map(fresh, adapter, reading, settings, now)
-
-
-def _resolve(reads: list[_Read]) -> Resolved:
-    records = pa.concat_tables([read.records for read in reads], promote_options="default")
-    with closing(scratch()) as con:
-        con.register("records", records)
-        winners, losers = landings.resolve(con, reads[0].landing.kind, "records")
-    return Resolved(
-        landings=tuple(read.landing for read in reads),
-        winners=winners,
-        losers=losers,
-        quarantine=pa.concat_tables([read.quarantine for read in reads]),
-        days=pa.concat_tables([read.days for read in reads]),
-    )
 
 
 def _result(

@@ -13,7 +13,7 @@ from functools import cache
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, DEFAULT_PARSERS, PARSERS, Adapter, Choice, Kind
+from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, PARSERS, Adapter, Choice, Kind
 from assets.raw.errors import IngestError
 from assets.raw.readers import ENVELOPE, RECORD, Reading
 from warehouse.contracts import quoted
@@ -160,20 +160,31 @@ def _find_slots(
     con: duckdb.DuckDBPyConnection, reading: Reading, adapter: Adapter, around: Circumstances
 ) -> Slots:
     """The choices that this landing has, per field; only the first for the observation time."""
-    slots: Slots = {}
+    found: dict[str, list[tuple[Choice, str]]] = {}
     for name, choices in adapter.fields.items():
         if name == "observed_at" and adapter.observed_at is not None:
             continue
-        found = []
-        for choice in choices:
-            text = _text(con, reading, choice, around)
-            if text is not None:
-                found.append(_slot(con, rows_of(reading), choice, text, f"{name}_{len(found)}"))
-                if name == "observed_at":
-                    break
-        if found:
-            slots[name] = found
-    return slots
+        texts = [(choice, text) for choice in choices if (text := _text(con, reading, choice, around)) is not None]
+        if texts:
+            found[name] = texts[:1] if name == "observed_at" else texts
+    left_over = _left_over(con, rows_of(reading), [pair for pairs in found.values() for pair in pairs])
+    return {
+        name: [
+            _slot(con, rows_of(reading), choice, text, f"{name}_{position}", left_over)
+            for position, (choice, text) in enumerate(pairs)
+        ]
+        for name, pairs in found.items()
+    }
+
+
+def _left_over(con: duckdb.DuckDBPyConnection, rows: str, pairs: Sequence[tuple[Choice, str]]) -> set[tuple[Choice, str]]:
+    """The choices with texts that their cheap parser does not read, in one pass."""
+    cheap = [pair for pair in dict.fromkeys(pairs) if pair[0].parser in _cheap_parsers()]
+    if not cheap:
+        return set()
+    tests = ", ".join(f"bool_or({text} <> '' AND cheap_{choice.parser}({text}) IS NULL)" for choice, text in cheap)
+    row = con.execute(f"SELECT {tests} FROM {rows}").fetchone() or ()
+    return {pair for pair, left in zip(cheap, row, strict=True) if left}
 
 
 def _text(con: duckdb.DuckDBPyConnection, reading: Reading, choice: Choice, around: Circumstances) -> str | None:
@@ -189,32 +200,42 @@ def _text(con: duckdb.DuckDBPyConnection, reading: Reading, choice: Choice, arou
     return None if column is None else column_text(reading, column)
 
 
-def _slot(con: duckdb.DuckDBPyConnection, rows: str, choice: Choice, text: str, name: str) -> _Slot:
+def _slot(
+    con: duckdb.DuckDBPyConnection,
+    rows: str,
+    choice: Choice,
+    text: str,
+    name: str,
+    left_over: set[tuple[Choice, str]],
+) -> _Slot:
     """A choice with its parser: the cheap one for every row, the other for each distinct text that is left."""
     shift = f" + INTERVAL ({round(choice.shift_h * 3600)}) SECOND" if choice.shift_h else ""
     if choice.parser not in _cheap_parsers():
         seen = f", {_OBSERVED}" if choice.parser == "ago" else ""
         return _Slot(choice, text, f"(parse_{choice.parser}({text}{seen}){shift})")
     cheap = f"cheap_{choice.parser}({text})"
-    missing = "is_no_duration" if choice.parser == "duration" else "is_missing"
+    if (choice, text) not in left_over:
+        return _Slot(choice, text, f"({cheap}{shift})")
     table = quoted(f"written_{name}")
+    missing = "is_no_duration" if choice.parser == "duration" else "is_missing"
     con.execute(
         f"""
         CREATE TABLE {table} AS
-        WITH left_over AS (SELECT DISTINCT {text} AS text FROM {rows} WHERE {text} <> '' AND {cheap} IS NULL),
-        parsed AS (SELECT text, parse_{choice.parser}(text) AS value FROM left_over)
-        SELECT text, value, value IS NULL AS bad FROM parsed WHERE value IS NOT NULL OR NOT {missing}(text)
+        SELECT text, value, value IS NULL AS bad
+        FROM (
+            SELECT text, parse_{choice.parser}(text) AS value
+            FROM (SELECT DISTINCT {text} AS text FROM {rows} WHERE {text} <> '' AND {cheap} IS NULL)
+        )
+        WHERE value IS NOT NULL OR NOT {missing}(text)
         """
     )
-    written = con.execute(f"SELECT count(*), count(*) FILTER (WHERE bad) FROM {table}").fetchone()
-    if not written or not written[0]:
-        return _Slot(choice, text, f"({cheap}{shift})")
+    bad = con.execute(f"SELECT 1 FROM {table} WHERE bad LIMIT 1").fetchone()
     return _Slot(
         choice,
         text,
         f"(coalesce({cheap}, {table}.value){shift})",
         f"LEFT JOIN {table} ON {table}.text = {text}",
-        f"coalesce({table}.bad, FALSE)" if written[1] else "",
+        f"coalesce({table}.bad, FALSE)" if bad else "",
     )
 
 
