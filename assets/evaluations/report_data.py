@@ -1,0 +1,156 @@
+"""Everything that a report is made of, read from the warehouse in one state of it. Nothing is drawn or worded here.
+
+The queries are in `report.sql`; what must hold before a page may be made of them is in `report_checks`.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pandas as pd
+
+from assets.evaluations.leaderboard import CELL, champions_of
+from assets.features.frame import load_frame
+from resources.settings import ClassTarget, MeasuredTarget, Settings, cutoff_age
+from warehouse.connection import Warehouse
+from warehouse.contracts import quoted
+
+SAMPLE = 20_000
+EXAMPLES = 4
+_UNIT = "\x1f"
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+# What the page depends on, and columns that say when or by which run rather than what.
+_SOURCES = {
+    "evaluations.splits": (),
+    "evaluations.predictions": (),
+    "evaluations.metrics": (),
+    "evaluations.importance": (),
+    "evaluations.audits": ("run_id", "audited_at"),
+    "raw.landings": ("received_at",),
+    "raw.duplicates": (),
+    "raw.quarantine": (),
+    "raw.channels": (),
+    "features.content": (),
+    "features.engagement": (),
+    "features.channel": (),
+    "features.context": (),
+    "features.metrics": (),
+    "features.targets": (),
+}
+
+Cell = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a report is made of.
+
+    Attributes:
+        tables: The result of every query of `report.sql`, by name.
+        champions: The champion of each (source, target, cutoff).
+        cells: Those keys in reading order: source, target, age of the cutoff.
+        frames: Per (source, target) the frame at its latest cutoff, for what the data look like.
+        frame_cutoffs: That cutoff.
+        log_targets: Targets on the scale ln(1 + number), which can be shown as raw numbers.
+        made_from: sha256 of the rows that the page depends on.
+        data_version: sha256 of the landings and the contracts that read them.
+    """
+
+    tables: Mapping[str, pd.DataFrame]
+    champions: Mapping[Cell, str]
+    cells: tuple[Cell, ...]
+    frames: Mapping[tuple[str, str], pd.DataFrame]
+    frame_cutoffs: Mapping[tuple[str, str], str]
+    log_targets: frozenset[str]
+    made_from: str
+    data_version: str
+
+    def of(self, name: str, cell: tuple[str, ...]) -> pd.DataFrame:
+        """The rows of a query's result that belong to a source, a (source, target) or a cell."""
+        rows = self.tables[name]
+        for column, value in zip(CELL, cell, strict=False):
+            rows = rows[rows[column] == value]
+        return rows
+
+
+def queries() -> dict[str, str]:
+    """The SELECTs of `report.sql` by name."""
+    _, *parts = _NAME.split(Path(__file__).with_name("report.sql").read_text())
+    return dict(zip(parts[::2], (text.strip() for text in parts[1::2]), strict=True))
+
+
+def read_metrics(warehouse: Warehouse, source: str | None = None) -> pd.DataFrame:
+    """Rows of `evaluations.metrics`."""
+    with warehouse.read() as con:
+        return con.execute(queries()["metrics"], {"source": source}).df()
+
+
+def collect(warehouse: Warehouse, settings: Settings, source: str | None) -> Evidence:
+    """Read what the report on a source (all of them by default) is made of, in one state of the warehouse."""
+    with warehouse.read() as con:
+        champions = champions_by_cell(con.execute(queries()["metrics"], {"source": source}).df())
+        parameters = {
+            "source": source,
+            "champions": [_UNIT.join((*cell, name)) for cell, name in champions.items()],
+            "measured": [{"target": target, "measured": _measured(settings, target)} for target in settings.targets],
+            "sample": SAMPLE,
+            "examples": EXAMPLES,
+        }
+        with warehouse.extract(queries(), parameters) as extracted:
+            tables = {name: extracted.execute(f"FROM {quoted(name)}").df() for name in queries()}
+        cells = ordered(tables["metrics"])
+        latest = {(cell[0], cell[1]): cell[2] for cell in cells}
+        frames = {
+            pair: load_frame(warehouse, settings, *pair, cutoff)
+            for pair, cutoff in latest.items()
+            if pair[1] in settings.targets and not settings.refusal(pair[1], cutoff)
+        }
+        made_from = _fingerprint(con, source)
+    logged = frozenset(target for target in settings.targets if _is_log(settings, target))
+    return Evidence(tables, champions, cells, frames, latest, logged, made_from, _data_version(tables["versions"]))
+
+
+def champions_by_cell(metrics: pd.DataFrame) -> dict[Cell, str]:
+    """The champion of each (source, target, cutoff) that has one."""
+    return {(cell[0], cell[1], cell[2]): name for cell, name in champions_of(metrics).items()}
+
+
+def ordered(metrics: pd.DataFrame) -> tuple[Cell, ...]:
+    """The cells of some metrics by source, target and age of the cutoff."""
+    cells = {(str(source), str(target), str(cutoff)) for source, target, cutoff in metrics[list(CELL)].drop_duplicates().values}
+    return tuple(sorted(cells, key=lambda cell: (cell[0], cell[1], cutoff_order(cell[2]))))
+
+
+def cutoff_order(cutoff: str) -> tuple[int, float, str]:
+    """Sorts cutoffs by age, `pre` first."""
+    return (0, 0.0, cutoff) if cutoff == "pre" else (1, cutoff_age(cutoff).total_seconds(), cutoff)
+
+
+def _measured(settings: Settings, target: str) -> str:
+    definition = settings.targets[target]
+    return definition.of if isinstance(definition, ClassTarget) else target
+
+
+def _is_log(settings: Settings, target: str) -> bool:
+    definition = settings.targets[target]
+    return isinstance(definition, MeasuredTarget) and definition.transform == "log"
+
+
+def _fingerprint(con: duckdb.DuckDBPyConnection, source: str | None) -> str:
+    """sha256 over the count and the order-free hash of the rows of each table."""
+    prints: dict[str, tuple[object, ...] | None] = {}
+    for name, left_out in _SOURCES.items():
+        chosen = f"* EXCLUDE ({', '.join(left_out)})" if left_out else "*"
+        rows = f"SELECT {chosen} FROM {name} WHERE $source::VARCHAR IS NULL OR source = $source"
+        prints[name] = con.execute(
+            f"SELECT count(*), sum(hash(r)::HUGEINT)::VARCHAR FROM ({rows}) r", {"source": source}
+        ).fetchone()
+    return hashlib.sha256(json.dumps(prints).encode()).hexdigest()
+
+
+def _data_version(versions: pd.DataFrame) -> str:
+    return hashlib.sha256(json.dumps(versions.to_numpy().tolist()).encode()).hexdigest()
