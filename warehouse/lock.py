@@ -1,29 +1,19 @@
 """The fair lock in front of the warehouse file: readers shared, writers exclusive, first come, first served.
 
-Each process draws a number at the turnstile file and waits for the one before it; then it takes the lock file and
-lets the next one through. The kernel frees everything on `kill -9`: a number whose owner died delays nobody. The
-files are never unlinked. It holds on one host (Linux); what a holder does with the database is not known here.
-
-Exclusion rests on the lock file alone, the numbers only keep the order: `flock` wakes all that wait and lets
-newcomers pass, which made the slowest of 4 + 4 processes wait three times as long.
+Everyone queues on a turnstile file, takes the lock file, and lets the turnstile go, so neither side starves. The
+kernel frees both on `kill -9`. The files are never unlinked. It holds among the processes and threads of one host;
+what a holder does with the database is not known here.
 """
 
 import fcntl
 import os
-import struct
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 # Descriptors that hold or await a lock; a forked child closes its copies, or the parent's lock outlives the parent.
 _descriptors: set[int] = set()
-# The turnstile file holds the next number; the lock on byte _FIRST + n is held by the owner of number n.
-_NUMBER = struct.Struct("<q")
-_FIRST = _NUMBER.size
-_RANGE = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid
 
 
 class LockTimeoutError(Exception):
@@ -50,18 +40,17 @@ def acquire(directory: Path, *, exclusive: bool, deadline: float) -> int:
     Raises:
         LockTimeoutError: The deadline passed.
     """
-    path = directory / "warehouse.lock"
-    turnstile = _open(directory / "warehouse.turnstile")
-    passed = _take(turnstile, partial(_flock, turnstile, fcntl.LOCK_EX), deadline)
-    if not passed or not _take(turnstile, partial(_lock_byte, turnstile, _draw_number(turnstile) - 1), deadline):
-        raise LockTimeoutError(holders(path))
+    lock_path = directory / "warehouse.lock"
+    turnstile = _Waiting(directory / "warehouse.turnstile", exclusive=True)
+    if not turnstile.wait(deadline):
+        raise LockTimeoutError(holders(lock_path))
     try:
-        descriptor = _open(path)
-        if not _take(descriptor, partial(_flock, descriptor, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH), deadline):
-            raise LockTimeoutError(holders(path))
-        return descriptor
+        lock = _Waiting(lock_path, exclusive=exclusive)
+        if not lock.wait(deadline):
+            raise LockTimeoutError(holders(lock_path))
+        return lock.descriptor
     finally:
-        release(turnstile)
+        release(turnstile.descriptor)
 
 
 def release(descriptor: int) -> None:
@@ -85,57 +74,27 @@ def holders(path: Path, kind: Literal["FLOCK", "POSIX"] = "FLOCK") -> list[int]:
     return sorted(found)
 
 
-def _open(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    _descriptors.add(descriptor)
-    return descriptor
-
-
-def _draw_number(turnstile: int) -> int:
-    """The next number, with its byte locked; the caller holds the turnstile's `flock`, which this frees."""
-    stored = os.pread(turnstile, _NUMBER.size, 0)
-    number: int = _NUMBER.unpack(stored)[0] if len(stored) == _NUMBER.size else 1
-    _lock_byte(turnstile, number, False)
-    os.pwrite(turnstile, _NUMBER.pack(number + 1), 0)
-    fcntl.flock(turnstile, fcntl.LOCK_UN)
-    return number
-
-
-def _lock_byte(descriptor: int, number: int, wait: bool) -> None:
-    """Take the byte of a number; the lock belongs to the open description, as that of `flock` does."""
-    request = _RANGE.pack(fcntl.F_WRLCK, os.SEEK_SET, _FIRST + number, 1, 0)
-    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, request)
-
-
-def _flock(descriptor: int, operation: int, wait: bool) -> None:
-    fcntl.flock(descriptor, operation if wait else operation | fcntl.LOCK_NB)
-
-
-def _take(descriptor: int, take: Callable[[bool], None], deadline: float) -> bool:
-    """Whether a lock was taken before the deadline; if not, or on an error, the descriptor is given up."""
-    try:
-        take(False)
-        return True
-    except BlockingIOError:
-        pass
-    except BaseException:
-        release(descriptor)
-        raise
-    return _Waiting(descriptor, take).wait(deadline)
-
-
 class _Waiting:
-    """A wait for one lock. The kernel's has no timeout, so a thread waits, and cleans up if it is given up on."""
+    """One attempt at one lock file. `flock` has no timeout, so a thread waits in it and cleans up if given up on."""
 
-    def __init__(self, descriptor: int, take: Callable[[bool], None]) -> None:
-        self._descriptor = descriptor
-        self._take = take
+    def __init__(self, path: Path, *, exclusive: bool) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._operation = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
         self._settled = threading.Lock()
         self._acquired = False
         self._abandoned = False
+        _descriptors.add(self.descriptor)
 
     def wait(self, deadline: float) -> bool:
-        """Whether the lock was taken before the deadline."""
+        """Whether the lock was taken before the deadline; if not, or on an error, the descriptor is given up."""
+        try:
+            fcntl.flock(self.descriptor, self._operation | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            pass
+        except BaseException:
+            release(self.descriptor)
+            raise
         thread = threading.Thread(target=self._block, name="warehouse-lock", daemon=True)
         thread.start()
         try:
@@ -146,14 +105,14 @@ class _Waiting:
         return not self._abandon()
 
     def _block(self) -> None:
-        self._take(True)
+        fcntl.flock(self.descriptor, self._operation)
         with self._settled:
             self._acquired = True
             if self._abandoned:
-                release(self._descriptor)
+                release(self.descriptor)
 
     def _abandon(self) -> bool:
-        """Give the wait up unless it has succeeded; the waiting thread then closes the descriptor."""
+        """Give the attempt up unless it has succeeded; the waiting thread then closes the descriptor."""
         with self._settled:
             self._abandoned = not self._acquired
             return self._abandoned
