@@ -33,7 +33,9 @@ def contract_check(full_name: str) -> dg.AssetChecksDefinition:
 
 def violations(home: Home, declared: Table) -> tuple[int, dict[str, int]]:
     """How many rows a table has, and how many break each clause of its contract."""
-    clauses = {f"{column.name} is missing": f'"{column.name}" IS NULL' for column in declared.columns if column.required}
+    clauses = {
+        f"{column.name} is missing": f'"{column.name}" IS NULL' for column in declared.columns if column.required
+    }
     clauses |= {
         f"{column.name} below {column.minimum:g}": f'"{column.name}" < {column.minimum}'
         for column in declared.columns
@@ -95,7 +97,10 @@ def fresh_by_event_time(home: Home) -> dg.AssetCheckResult:
     now = home.now()
     with home.warehouse.read() as con:
         newest = con.execute("SELECT source, max(observed_at) FROM raw.snapshots GROUP BY ALL ORDER BY ALL").fetchall()
-    rows = [{"source": source, "newest observation": at, "age (days)": (now - at) / timedelta(days=1)} for source, at in newest]
+    rows = [
+        {"source": source, "newest observation": at, "age (days)": (now - at) / timedelta(days=1)}
+        for source, at in newest
+    ]
     return dg.AssetCheckResult(
         passed=all(now - at <= STALE_AFTER for _, at in newest),
         severity=dg.AssetCheckSeverity.WARN,
@@ -106,5 +111,3 @@ def fresh_by_event_time(home: Home) -> dg.AssetCheckResult:
 def table_checks(tables: list[str]) -> list[dg.AssetChecksDefinition]:
     """All checks on tables: the contract of each, conservation and freshness."""
     return [*(contract_check(name) for name in tables), conservation, fresh_by_event_time]
-
-

@@ -3,11 +3,15 @@
 Never a partition per video. Ranges are materialised in one run.
 """
 
+import warnings
 from datetime import date
 
 import dagster as dg
 
 from resources.settings import default_home, load_settings
+
+# Single-run backfills are what makes a range of days one run; Dagster still calls them beta.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 
 _settings = load_settings(default_home())
 

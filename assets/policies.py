@@ -1,6 +1,7 @@
 """What all assets share besides partitions: owner, retries, freshness, and how a table describes itself to Dagster."""
 
-from collections.abc import Mapping
+import base64
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -44,7 +45,9 @@ def columns_metadata(full_name: str) -> dict[str, Any]:
     )
     deps = {
         column.name: [
-            dg.TableColumnDep(asset_key=dg.AssetKey(source.rsplit(".", 1)[0].split(".")), column_name=source.rsplit(".", 1)[1])
+            dg.TableColumnDep(
+                asset_key=dg.AssetKey(source.rsplit(".", 1)[0].split(".")), column_name=source.rsplit(".", 1)[1]
+            )
             for source in column.sources
         ]
         for column in declared.columns
@@ -62,13 +65,21 @@ def upstream(full_name: str) -> list[dg.AssetKey]:
     return [dg.AssetKey(name.split(".")) for name in sorted(tables) if name != full_name and name in load_tables()]
 
 
-def markdown(rows: list[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
+def markdown(rows: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:
     """Rows as a Markdown table for an asset's metadata."""
     if not rows:
         return dg.MetadataValue.md("nothing")
     names = list(rows[0])
     lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
     for row in rows:
-        cells = [f"{value:,.4g}" if isinstance(value, float) else "" if value is None else str(value) for value in row.values()]
+        cells = [
+            f"{value:,.4g}" if isinstance(value, float) else "" if value is None else str(value)
+            for value in row.values()
+        ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     return dg.MetadataValue.md("\n".join(lines))
+
+
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG for an asset's metadata."""
+    return dg.MetadataValue.md(f"![chart](data:image/png;base64,{base64.b64encode(png).decode()})")

@@ -128,12 +128,26 @@ def demo(
 def print_leaderboard(rows: Iterable[Mapping[str, Any]]) -> None:
     """The pooled figures of every forecaster, a table per target and cutoff."""
     pooled = [row for row in rows if row["origin"] == "all" and row["split"] == "time"]
-    names = ("forecaster", "n_test", "mae", "r2", "growth_r2", "spearman", "auroc", "average_precision", "skill", "coverage_80")
+    names = (
+        "forecaster",
+        "n_test",
+        "mae",
+        "r2",
+        "growth_r2",
+        "spearman",
+        "auroc",
+        "average_precision",
+        "skill",
+        "coverage_80",
+    )
     for cell in dict.fromkeys((row["source"], row["target"], row["cutoff"]) for row in pooled):
         chosen = [row for row in pooled if (row["source"], row["target"], row["cutoff"]) == cell]
         used = [name for name in names if any(row[name] is not None for row in chosen)]
         print_table(
-            [{name: row[name] for name in used} | {"champion": "champion" if row["champion"] else ""} for row in chosen],
+            [
+                {name: row[name] for name in used} | {"champion": "champion" if row["champion"] else ""}
+                for row in chosen
+            ],
             title=" · ".join(cell),
         )
 
@@ -141,7 +155,7 @@ def print_leaderboard(rows: Iterable[Mapping[str, Any]]) -> None:
 def _say_where(folder: Path, report: str, grid: str, seconds: float) -> None:
     people.print(f"[bold]Grid[/bold]       {grid}; [cyan]upswell evaluate --all[/cyan] runs the rest")
     people.print(f"[bold]Report[/bold]     {report}")
-    people.print(f"[bold]Warehouse[/bold]  {folder / 'warehouse.duckdb'}  (upswell sql \"SHOW ALL TABLES\")")
+    people.print(f'[bold]Warehouse[/bold]  {folder / "warehouse.duckdb"}  (upswell sql "SHOW ALL TABLES")')
     people.print("[bold]UI[/bold]         make up, then http://localhost:3000")
     people.print(f"Done in {seconds:.0f} s.")
 
@@ -149,15 +163,20 @@ def _say_where(folder: Path, report: str, grid: str, seconds: float) -> None:
 @app.command()
 def ingest(
     paths: Annotated[list[Path], typer.Argument(help="Files, or folders: every file below, in name order.")],
-    source: Annotated[str, typer.Option(help="Adapter that reads them, or auto; with --as, the source they speak of.")] = "auto",
+    source: Annotated[
+        str, typer.Option(help="Adapter that reads them, or auto; with --as, the source they speak of.")
+    ] = "auto",
     as_: Annotated[Kind, typer.Option("--as", help="What the rows are.")] = Kind.videos,
-    observed_at: Annotated[str | None, typer.Option(help="When the rows were true (ISO, UTC), if they do not say.")] = None,
+    observed_at: Annotated[
+        str | None, typer.Option(help="When the rows were true (ISO, UTC), if they do not say.")
+    ] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="field=column, repeatable; for auto.")] = None,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Keep files byte for byte and read them into the raw tables."""
-    from assets.raw.ingest import files, ingest as ingest_file
+    from assets.raw.ingest import ingest as ingest_file
+    from assets.raw.store import files
 
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
@@ -225,9 +244,15 @@ def evaluate(
     )
     runs.refresh(grid)
     chosen = {(cell.source, cell.target, cell.cutoff) for cell in chosen_cells(runs.home, grid)}
-    rows = [row for row in stored_leaderboard(runs.home.warehouse) if (row["source"], row["target"], row["cutoff"]) in chosen]
+    rows = [
+        row
+        for row in stored_leaderboard(runs.home.warehouse)
+        if (row["source"], row["target"], row["cutoff"]) in chosen
+    ]
     if not rows:
-        raise UsageError("nothing could be backtested: too little has matured, or no source has such a target; see upswell status")
+        raise UsageError(
+            "nothing could be backtested: too little has matured, or no source has such a target; see upswell status"
+        )
     if json_:
         print_json(rows)
     else:
@@ -245,7 +270,7 @@ def predict(
     json_: JsonOption = False,
 ) -> None:
     """Forecast videos with the champion, from what was known of them at the cutoff."""
-    from assets.models.serving import champion_predictor
+    from assets.evaluations.champion import champion_predictor
 
     warehouse, settings = opened(home)
     predictor = champion_predictor(warehouse, settings, source, target, cutoff)
@@ -270,7 +295,9 @@ def report(home: HomeOption = None, json_: JsonOption = False) -> None:
 
 def latest_report(warehouse: Any) -> str:
     """Path of the newest report page."""
-    rows = warehouse.query("SELECT uri FROM evaluations.reports ORDER BY created_at DESC, report_id LIMIT 1").to_pylist()
+    rows = warehouse.query(
+        "SELECT uri FROM evaluations.reports ORDER BY created_at DESC, report_id LIMIT 1"
+    ).to_pylist()
     if not rows:
         raise UsageError("there is no report yet; run upswell run")
     return str(warehouse.home / rows[0]["uri"])
@@ -331,12 +358,18 @@ def audit(
     json_: JsonOption = False,
 ) -> None:
     """Make sampled feature rows again from only what was known at their cutoff, and compare them bit for bit."""
-    from assets.evaluations.audit import record_audit
+    from assets.evaluations.audit_records import record_audit
     from assets.raw.anchors import source_anchors
 
     warehouse, settings = opened(home)
     result = record_audit(
-        warehouse, settings, source_anchors(warehouse), samples=samples, seed=seed, run_id="cli", now=clock.now(warehouse.home)
+        warehouse,
+        settings,
+        source_anchors(warehouse),
+        samples=samples,
+        seed=seed,
+        run_id="cli",
+        now=clock.now(warehouse.home),
     )
     differences = [vars(difference) for difference in result.differences]
     if json_:
@@ -409,7 +442,18 @@ def up(
     (folder / "inbox").mkdir(exist_ok=True)
     open_instance(folder)
     people.print(f"UI http://{host}:{port} · home {folder} · drop files into {folder / 'inbox'}")
-    command = ["dagster", "dev", "-m", "orchestration.definitions", "-h", host, "-p", str(port), "--log-level", "warning"]
+    command = [
+        "dagster",
+        "dev",
+        "-m",
+        "orchestration.definitions",
+        "-h",
+        host,
+        "-p",
+        str(port),
+        "--log-level",
+        "warning",
+    ]
     os.execv(str(Path(sys.executable).with_name("dagster")), command)
 
 

@@ -29,7 +29,7 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     config = SimulatorConfig(seed=seed, days=days, videos_per_day=videos_per_day)
     written = write_landings(config, runs.home.inbox)
     stage(f"ingesting {len(written)} landing files")
-    runs.ingest_inbox()
+    runs.ingest_inbox(written)
     stage("building features and targets")
     runs.build_features()
     grid = Grid()
@@ -47,5 +47,3 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
 def _in_words(cells: list[Any], origins: int) -> str:
     targets, cutoffs = {cell.target for cell in cells}, {cell.cutoff for cell in cells}
     return f"{len(targets)} targets x {len(cutoffs)} cutoffs x {origins} weekly origins x all forecasters"
-
-

@@ -34,7 +34,9 @@ backtests = dg.define_asset_job(
 )
 evaluation = dg.define_asset_job(
     "evaluation",
-    selection=dg.AssetSelection.assets(["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "reports"]),
+    selection=dg.AssetSelection.assets(
+        ["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "reports"]
+    ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )
 ALL = [ingestion, raw_days, features, backtests, evaluation]

@@ -1,4 +1,4 @@
-"""What a run prints: the lines that assets log for people, and failures; Dagster keeps the rest in its event log."""
+"""What a run prints: the lines that assets log for people; Dagster keeps the rest, failures too, in its event log."""
 
 import logging
 import sys
@@ -9,8 +9,7 @@ import dagster as dg
 
 class _ForPeople(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        event = (getattr(record, "dagster_meta", None) or {}).get("dagster_event")
-        return event is None or event.is_failure
+        return (getattr(record, "dagster_meta", None) or {}).get("dagster_event") is None
 
 
 @dg.logger(config_schema={}, description="Lines for people on standard error.")

@@ -5,7 +5,7 @@ A refresh is the same stages as the nightly one: each asks what is missing or st
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,17 +29,13 @@ class Refreshed:
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:
-    """The Dagster instance of a home, made where there is none yet; concurrency pools get their limits."""
+    """The Dagster instance of a home, made where there is none yet."""
     home = folder / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
         shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
-    instance = dg.DagsterInstance.get()
-    for pool in ("warehouse", "cpu"):
-        if pool not in {limit.name for limit in instance.event_log_storage.get_pool_limits()}:
-            instance.event_log_storage.set_concurrency_slots(pool, 1)
-    return instance
+    return dg.DagsterInstance.get()
 
 
 class Runs:
@@ -60,17 +56,22 @@ class Runs:
         Raises:
             RunFailedError: A step or a blocking check failed.
         """
-        definition = self.definitions.get_job_def(job)
+        definition = self.definitions.resolve_job_def(job)
         result = definition.execute_in_process(
-            instance=self.instance, tags=dict(tags or {}), run_config=config or {}, raise_on_error=False
+            instance=self.instance,
+            tags=dict(tags or {}),
+            run_config={"loggers": {"console": {"config": {}}}, **(config or {})},
+            raise_on_error=False,
         )
         if not result.success:
             raise RunFailedError(_explain(job, result))
         return {"job": job, "run_id": result.run_id, "partitions": list((tags or {}).values())}
 
-    def ingest_inbox(self) -> list[dict[str, Any]]:
-        """Ingests the complete files of the inbox in one run; none, no run."""
-        return [self.execute("ingestion")] if waiting(self.home.inbox) else []
+    def ingest_inbox(self, paths: Sequence[Path] = ()) -> list[dict[str, Any]]:
+        """Ingests files of the inbox in one run: those given, else the complete ones; none, no run."""
+        chosen = list(paths) or waiting(self.home.inbox)
+        config = {"ops": {"landings": {"config": {"paths": [str(path) for path in chosen]}}}}
+        return [self.execute("ingestion", config=config)] if chosen else []
 
     def build_features(self) -> list[dict[str, Any]]:
         """Rebuilds the stale days of the feature tables, one run per range."""

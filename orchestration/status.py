@@ -57,7 +57,11 @@ def diagnose(folder: Path) -> Rows:
     return [
         _finding("Python", sys.version.split()[0], sys.version_info[:2] == (3, 11), "install Python 3.11"),
         *(_package(name) for name in ("dagster", "dagster-webserver", "duckdb", "pandas", "scikit-learn", "lightgbm")),
-        *(_finding(name, reason, None, "everything else runs") for name in FORECASTERS if (reason := unavailable(name))),
+        *(
+            _finding(name, reason, None, "everything else runs")
+            for name in FORECASTERS
+            if (reason := unavailable(name))
+        ),
         _disk(folder),
         *_settings(folder),
         _warehouse(folder),
@@ -79,7 +83,9 @@ def _package(name: str) -> dict[str, Any]:
 def _disk(folder: Path) -> dict[str, Any]:
     free = shutil.disk_usage(folder).free / 2**30
     writable = os.access(folder, os.W_OK)
-    return _finding("home", f"{folder}, {free:.0f} GiB free", writable and free > 1, "choose another --home, or free some space")
+    return _finding(
+        "home", f"{folder}, {free:.0f} GiB free", writable and free > 1, "choose another --home, or free some space"
+    )
 
 
 def _settings(folder: Path) -> Rows:
@@ -90,7 +96,9 @@ def _settings(folder: Path) -> Rows:
     refused = [f"{t} at {c}" for t in settings.targets for c in settings.cutoffs if settings.refusal(t, c)]
     findings = [_finding("upswell.yaml", f"{len(settings.targets)} targets, {len(settings.cutoffs)} cutoffs", True, "")]
     if refused:
-        findings.append(_finding("refused pairs", ", ".join(refused), None, "cutoff plus tolerance reaches the horizon"))
+        findings.append(
+            _finding("refused pairs", ", ".join(refused), None, "cutoff plus tolerance reaches the horizon")
+        )
     return findings
 
 

@@ -131,7 +131,9 @@ class Settings(BaseModel):
 
     def measured(self, target: str) -> list[MeasuredTarget]:
         """The definitions of the measured targets that a target is made of."""
-        return [definition for part in self.parts(target) if isinstance(definition := self.targets[part], MeasuredTarget)]
+        return [
+            definition for part in self.parts(target) if isinstance(definition := self.targets[part], MeasuredTarget)
+        ]
 
     def refusal(self, target: str, cutoff: str) -> str | None:
         """Why a (target, cutoff) pair cannot be forecast, or None.

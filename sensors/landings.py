@@ -14,7 +14,12 @@ from resources.home import Home
 ATTEMPTS = 3
 BATCH = 500
 FILES_TAG = "upswell/files"
-_ACTIVE = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
 
 
 def landing_sensor(job_name: str) -> dg.SensorDefinition:
@@ -37,7 +42,9 @@ def landing_sensor(job_name: str) -> dg.SensorDefinition:
             return dg.SkipReason(f"run {active[0].run_id} is ingesting")
         earlier = context.instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={FILES_TAG: files}))
         if earlier >= ATTEMPTS:
-            return dg.SkipReason(f"{earlier} runs left {paths[0].name} (and {len(paths) - 1} more) behind; see their logs")
+            return dg.SkipReason(
+                f"{earlier} runs left {paths[0].name} (and {len(paths) - 1} more) behind; see their logs"
+            )
         config = {"ops": {"landings": {"config": {"paths": [str(path) for path in paths]}}}}
         return dg.RunRequest(run_key=f"{files}-{earlier}", run_config=config, tags={FILES_TAG: files})
 

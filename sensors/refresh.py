@@ -39,7 +39,8 @@ def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]
     """One features run per stale range; only the last carries the chain on."""
     found = stale_ranges(home)
     return [
-        dg.RunRequest(tags={**range_tags(*days), **(tags if days == found[-1] else {})}, job_name="features") for days in found
+        dg.RunRequest(tags={**range_tags(*days), **(tags if days == found[-1] else {})}, job_name="features")
+        for days in found
     ]
 
 
@@ -59,7 +60,9 @@ def chain_sensors(features: Any, backtests: Any, evaluation: Any, tag: str) -> l
             return dg.SkipReason("not part of a nightly refresh" if not chain else "every backtest is up to date")
         return dg.RunRequest(run_key=f"{chain}-backtests", tags={tag: chain, **range_tags(origins[0], origins[-1])})
 
-    @dg.run_status_sensor(name="evaluation_after_backtests", monitored_jobs=[backtests], request_job=evaluation, **common)
+    @dg.run_status_sensor(
+        name="evaluation_after_backtests", monitored_jobs=[backtests], request_job=evaluation, **common
+    )
     def after_backtests(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
         chain = context.dagster_run.tags.get(tag)
         if not chain:

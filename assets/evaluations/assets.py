@@ -10,7 +10,7 @@ import dagster as dg
 from assets.evaluations.grid import Cell, cells
 from assets.features.frame import sources
 from assets.partitions import days, in_one_run, weekly
-from assets.policies import describe, markdown, retry, upstream
+from assets.policies import describe, markdown, picture, retry, upstream
 from assets.raw.anchors import source_anchors
 from resources.home import Home
 
@@ -65,7 +65,14 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
     warehouse, settings = home.warehouse, home.settings
     plan = planned(warehouse, settings, chosen_cells(home, config), latest_origins(home, config))
     done = run_cells(
-        warehouse, settings, plan, start, end, run_id=context.run_id, now=home.now(), log=lambda line: context.log.info(line)
+        warehouse,
+        settings,
+        plan,
+        start,
+        end,
+        run_id=context.run_id,
+        now=home.now(),
+        log=lambda line: context.log.info(line),
     )
     facts = {
         "cells": len(plan),
@@ -77,7 +84,9 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
     }
     for name in BACKTEST_TABLES:
         with warehouse.read() as con:
-            counted = con.execute(f"SELECT count(*) FROM {name} WHERE origin >= ? AND origin < ?", [start, end]).fetchone()
+            counted = con.execute(
+                f"SELECT count(*) FROM {name} WHERE origin >= ? AND origin < ?", [start, end]
+            ).fetchone()
         assert counted is not None
         yield dg.MaterializeResult(asset_key=name.split("."), metadata={"rows": counted[0], **facts})
 
@@ -92,17 +101,33 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
 )
 def metrics(home: Home) -> dg.MaterializeResult:
     """Every figure, made from the stored forecasts only."""
-    from assets.evaluations.report_charts import leaderboard_chart
+    from assets.evaluations.report import charts
     from assets.evaluations.score_cells import score_cells, stored_leaderboard
 
     scored = score_cells(home.warehouse, home.settings)
     rows = [row for row in stored_leaderboard(home.warehouse) if row["origin"] == "all"]
-    shown = ("source", "target", "cutoff", "forecaster", "split", "n_test", "mae", "r2", "auroc", "skill", "coverage_80", "champion")
+    shown = (
+        "source",
+        "target",
+        "cutoff",
+        "forecaster",
+        "split",
+        "n_test",
+        "mae",
+        "r2",
+        "auroc",
+        "skill",
+        "coverage_80",
+        "champion",
+    )
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": scored,
-            "champions": markdown([{name: row[name] for name in shown} for row in rows if row["champion"] and row["split"] == "time"]),
+            "champions": markdown(
+                [{name: row[name] for name in shown} for row in rows if row["champion"] and row["split"] == "time"]
+            ),
             "leaderboard": markdown([{name: row[name] for name in shown} for row in rows]),
+            **{name.replace("_", " "): picture(png) for name, png in charts(home.warehouse).items()},
         }
     )
 
@@ -117,9 +142,11 @@ def metrics(home: Home) -> dg.MaterializeResult:
 )
 def audits(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Feature rows made again in a second home that holds only what was known at their cutoff."""
-    from assets.evaluations.audit import record_audit
+    from assets.evaluations.audit_records import record_audit
 
-    result = record_audit(home.warehouse, home.settings, source_anchors(home.warehouse), samples=25, run_id=context.run_id, now=home.now())
+    result = record_audit(
+        home.warehouse, home.settings, source_anchors(home.warehouse), samples=25, run_id=context.run_id, now=home.now()
+    )
     return dg.MaterializeResult(
         metadata={
             "rows audited": result.sampled,
@@ -139,9 +166,7 @@ def audits(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResul
 )
 def reports(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """One self-contained page of everything that the evaluation shows."""
-    from assets.evaluations.report import write_report
+    from assets.evaluations.report_pages import write_report
 
     page = write_report(home.warehouse, home.settings, home.reports, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
-
-

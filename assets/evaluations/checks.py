@@ -17,7 +17,7 @@ AUDITED_ROWS = 10
 )
 def leakage_audit(home: Home) -> dg.AssetCheckResult:
     """No feature of a training set knew the future."""
-    from assets.evaluations.audit import audit_latest_training_sets
+    from assets.evaluations.audit_records import audit_latest_training_sets
 
     result = audit_latest_training_sets(
         home.warehouse, home.settings, source_anchors(home.warehouse), samples=AUDITED_ROWS, now=home.now()
@@ -68,7 +68,9 @@ def forecasters_differ(home: Home) -> dg.AssetCheckResult:
                  USING (source, target, cutoff, split, n, answers) WHERE a.forecaster < b.forecaster ORDER BY ALL"""
         ).fetchall()
     names = ("source", "target", "cutoff", "split", "forecaster", "same as")
-    return dg.AssetCheckResult(passed=not same, metadata={"identical": markdown([dict(zip(names, row, strict=True)) for row in same])})
+    return dg.AssetCheckResult(
+        passed=not same, metadata={"identical": markdown([dict(zip(names, row, strict=True)) for row in same])}
+    )
 
 
 evaluation_checks = [leakage_audit, honest_splits, forecasters_differ]

@@ -81,7 +81,9 @@ def origins_of(frame: pd.DataFrame, first_origin: date) -> list[date]:
     found = []
     while (start := pd.Timestamp(midnight(monday))) + pd.Timedelta(days=7) <= matured["anchor_at"].max():
         n_train = known.searchsorted(start.to_datetime64(), side="right")
-        tests = anchors.searchsorted((start + pd.Timedelta(days=7)).to_datetime64()) - anchors.searchsorted(start.to_datetime64())
+        tests = anchors.searchsorted((start + pd.Timedelta(days=7)).to_datetime64()) - anchors.searchsorted(
+            start.to_datetime64()
+        )
         if n_train >= MIN_TRAIN and tests > 0:
             found.append(monday)
         monday += timedelta(days=7)

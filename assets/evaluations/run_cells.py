@@ -50,11 +50,15 @@ class Made:
     now: datetime
 
 
-def planned(warehouse: Warehouse, settings: Settings, cells: Sequence[Cell], latest: int | None) -> dict[Cell, list[date]]:
+def planned(
+    warehouse: Warehouse, settings: Settings, cells: Sequence[Cell], latest: int | None
+) -> dict[Cell, list[date]]:
     """The latest few origins of each cell (all of them for None) at which it can be backtested."""
     plan = {}
     for cell in cells:
-        origins = origins_of(load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff), settings.first_origin)
+        origins = origins_of(
+            load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff), settings.first_origin
+        )
         plan[cell] = origins if latest is None else origins[-latest:]
     return plan
 

@@ -19,7 +19,9 @@ from warehouse.writer import replace_rows
 def score_cells(warehouse: Warehouse, settings: Settings) -> int:
     """Replaces the figures of every cell that has forecasts; returns how many figures there are."""
     with warehouse.read() as con:
-        cells = con.execute("SELECT DISTINCT source, target, cutoff FROM evaluations.predictions ORDER BY ALL").fetchall()
+        cells = con.execute(
+            "SELECT DISTINCT source, target, cutoff FROM evaluations.predictions ORDER BY ALL"
+        ).fetchall()
     written = 0
     for source, target, cutoff in cells:
         where = {"source": source, "target": target, "cutoff": cutoff}

@@ -3,6 +3,8 @@
 Wiring only; the SQL is in the files beside this one, what is stale in `stale.py`.
 """
 
+from typing import Any
+
 import dagster as dg
 
 from assets.features.build import TABLES, code_version
@@ -28,13 +30,17 @@ def _feature_asset(name: str) -> dg.AssetsDefinition:
     def feature_table(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         start, end = days(context)
         warehouse = home.warehouse
-        made = rebuild(name, warehouse, home.settings, source_anchors(warehouse), start, end, home.now(), context.run_id)
-        return dg.MaterializeResult(metadata={"rows": sum(made.rows.values()), **_describe_rows(home, name, start, end)})
+        made = rebuild(
+            name, warehouse, home.settings, source_anchors(warehouse), start, end, home.now(), context.run_id
+        )
+        return dg.MaterializeResult(
+            metadata={"rows": sum(made.rows.values()), **_describe_rows(home, name, start, end)}
+        )
 
     return feature_table
 
 
-def _describe_rows(home: Home, name: str, start: object, end: object) -> dict[str, object]:
+def _describe_rows(home: Home, name: str, start: object, end: object) -> dict[str, Any]:
     partition = "day" if name == "context" else "anchor_day"
     by = {"targets": "target, status", "engagement": "source, cutoff", "channel": "source, cutoff"}.get(name, "source")
     with home.warehouse.read() as con:

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -71,7 +72,7 @@ def build(
     return rows.select(list(table(f"features.{name}").column_names))
 
 
-Parameters = Mapping[str, object]
+Parameters = Mapping[str, Any]
 
 
 def _content(warehouse: Warehouse, settings: Settings, anchors: Anchors, parameters: Parameters) -> pa.Table:
@@ -124,7 +125,7 @@ def _channel(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
         },
         {
             **parameters,
-            "history": parameters["start"] - HISTORY,  # type: ignore[operator]
+            "history": parameters["start"] - HISTORY,
             "until": _last_moment(settings, parameters),
         },
     )
@@ -190,9 +191,12 @@ def _targets(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
         for metric, value in derived.items()
         if any(d.metric == metric for d in settings.targets.values() if isinstance(d, MeasuredTarget))
     )
-    con.execute(f"""CREATE TABLE measures AS SELECT * FROM (
+    con.execute(
+        f"""CREATE TABLE measures AS SELECT * FROM (
         SELECT source, video_id, metric, observed_at, known_at, value FROM measured {"UNION ALL " + long if long else ""})
-        WHERE greatest(observed_at, known_at) <= $now""", {"now": parameters["now"]})
+        WHERE greatest(observed_at, known_at) <= $now""",
+        {"now": parameters["now"]},
+    )
     return _fetch(con, sql("targets"))
 
 
@@ -219,7 +223,8 @@ def _snapshots(*counts: str) -> str:
 
 def _last_moment(settings: Settings, parameters: Parameters) -> datetime:
     longest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
-    return parameters["end"] + longest + timedelta(microseconds=1)  # type: ignore[operator, no-any-return]
+    end: datetime = parameters["end"]
+    return end + longest + timedelta(microseconds=1)
 
 
 def _add_anchors(con: duckdb.DuckDBPyConnection, anchors: Anchors) -> None:

@@ -93,7 +93,6 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
     return frame
 
 
-
 def _level_column(settings: Settings, target: str, cutoff: str) -> str | None:
     definition = settings.targets[target]
     if cutoff == "pre" or not isinstance(definition, MeasuredTarget) or definition.transform != "log":
@@ -106,4 +105,3 @@ def sources(warehouse: Warehouse) -> list[str]:
     """The sources that there are features of."""
     with warehouse.read() as con:
         return [name for (name,) in con.execute("SELECT DISTINCT source FROM features.content ORDER BY ALL").fetchall()]
-

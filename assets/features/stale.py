@@ -39,6 +39,9 @@ def stale_days(warehouse: Warehouse, settings: Settings, anchors: Anchors, now: 
         for days in _touched(warehouse, settings, anchors, name).values():
             stale.update(days)
         stale.update(_outdated(warehouse, settings, name, now))
+    # A moment may fall on a later day than its anchor, and reads the context of that day.
+    longest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
+    stale |= {day + timedelta(days=later) for day in stale for later in range(1, longest.days + 2)}
     return sorted(day for day in stale if first <= day <= last)
 
 
@@ -113,7 +116,9 @@ def _touched_by_records(
     con.register("landings", pa.table({"landing_id": pa.array(landings, pa.string())}))
     con.register(
         "anchors",
-        pa.table({"source": pa.array(list(anchors), pa.string()), "anchor": pa.array(list(anchors.values()), pa.string())}),
+        pa.table(
+            {"source": pa.array(list(anchors), pa.string()), "anchor": pa.array(list(anchors.values()), pa.string())}
+        ),
     )
     measured = [target for target in settings.targets.values() if isinstance(target, MeasuredTarget)]
     longest = max(
@@ -200,7 +205,8 @@ def _record(
         }
     )
     con.register("made", made)
-    con.execute('DELETE FROM lineage.partitions p USING made m WHERE p."table" = m."table" AND p.partition = m.partition')
+    con.execute(
+        'DELETE FROM lineage.partitions p USING made m WHERE p."table" = m."table" AND p.partition = m.partition'
+    )
     con.execute("INSERT INTO lineage.partitions BY NAME SELECT * FROM made")
     con.unregister("made")
-

@@ -152,7 +152,7 @@ class BoosterMatrix:
     def fit_transform(self, rows: Rows, schema: Schema, outcome: Matrix) -> Matrix:
         """Fit on training rows; return their matrix, of shape (rows, len(names_))."""
         self.columns_ = np.flatnonzero([varies(rows.numeric[:, i]) for i in range(rows.numeric.shape[1])])
-        self.categories_ = {name: Categories(most=200).fit(values) for name, values in rows.categorical.items()}
+        self.categories_ = _fit_categories(rows, most=200)
         self.titles_ = TitleSpace(self.max_words, self.components, self.seed).fit(rows.titles)
         self.prior_ = ChannelPrior(self.smoothing, self.seed)
         prior = self.prior_.fit_transform(rows.channels, outcome)
@@ -194,7 +194,7 @@ class LinearMatrix:
         self.center_ = _columnwise(numeric, np.median, 0.0)
         self.scale_ = np.maximum(_columnwise(numeric, np.std, 1.0), 1e-9)
         self.titles_ = TitleSpace(self.max_words, 0, self.seed).fit(rows.titles)
-        self.categories_ = {name: Categories(most=30).fit(values) for name, values in rows.categorical.items()}
+        self.categories_ = _fit_categories(rows, most=30)
         self.prior_ = ChannelPrior(self.smoothing, self.seed)
         prior = self.prior_.fit_transform(rows.channels, outcome)
         self.prior_scale_ = max(float(prior.std()), 1e-9)
@@ -218,6 +218,12 @@ class LinearMatrix:
         return sparse.hstack(
             [sparse.csr_matrix(np.hstack(dense, dtype=np.float64)), self.titles_.words(rows.titles)]
         ).tocsr()
+
+
+def _fit_categories(rows: Rows, most: int) -> dict[str, Categories]:
+    """The fitted categories; one that is never filled in training says nothing and is left out."""
+    fitted = {name: Categories(most).fit(values) for name, values in rows.categorical.items()}
+    return {name: categories for name, categories in fitted.items() if categories.codes_}
 
 
 def varies(values: Matrix) -> bool:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -21,7 +22,11 @@ from resources.home import Home
 from warehouse.connection import Warehouse
 
 _READING = hashlib.sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.rglob("*")) if path.suffix in (".py", ".sql", ".yaml"))
+    b"".join(
+        path.read_bytes()
+        for path in sorted(Path(__file__).parent.rglob("*"))
+        if path.suffix in (".py", ".sql", ".yaml")
+    )
 ).hexdigest()[:12]
 DAILY_TABLES = ("videos", "snapshots", "channels", "metrics", "labels", "availability")
 
@@ -67,7 +72,9 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
     for day in sorted(_days_of(warehouse, [result.landing_id for result in results if not result.already_known])):
         for name in DAILY_TABLES:
             context.log_event(dg.AssetMaterialization(["raw", name], partition=day.isoformat()))
-    yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, len(paths)))
+    yield dg.MaterializeResult(
+        asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, len(paths))
+    )
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
 
 
@@ -95,7 +102,8 @@ def raw_days(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.Mater
     warehouse = home.warehouse
     with warehouse.read() as con:
         touching = con.execute(
-            "SELECT DISTINCT landing_id FROM raw.landing_days WHERE day >= ? AND day < ? ORDER BY landing_id", [start, end]
+            "SELECT DISTINCT landing_id FROM raw.landing_days WHERE day >= ? AND day < ? ORDER BY landing_id",
+            [start, end],
         ).fetchall()
     for (landing,) in touching:
         reread(warehouse, home.settings, landing, now=home.now())
@@ -148,7 +156,7 @@ def _days_of(warehouse: Warehouse, landing_ids: list[str]) -> set[date]:
     return {day for (day,) in found if first <= day <= last}
 
 
-def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_given: int) -> dict[str, object]:
+def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_given: int) -> dict[str, Any]:
     reasons = sum((Counter(result.reasons) for result in results), Counter())
     with warehouse.read() as con:
         totals = con.execute(
@@ -170,7 +178,7 @@ def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_
     }
 
 
-def _quarantine_metadata(warehouse: Warehouse) -> dict[str, object]:
+def _quarantine_metadata(warehouse: Warehouse) -> dict[str, Any]:
     with warehouse.read() as con:
         rows = con.execute(
             """SELECT source, reason, field, count(*) AS records, min(value) AS example FROM raw.quarantine

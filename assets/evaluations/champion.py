@@ -43,6 +43,8 @@ def champion_predictor(
     ).to_pylist()
     serving = [row["version"] for row in versions if row["forecaster"] in champions]
     if not serving:
-        raise ModelError(f"no model of {target} at {cutoff} for {source} yet; run `upswell evaluate --target {target} --cutoff {cutoff}`")
+        raise ModelError(
+            f"no model of {target} at {cutoff} for {source} yet; run `upswell evaluate --target {target} --cutoff {cutoff}`"
+        )
     frame = load_frame(warehouse, settings, source, target, cutoff)
     return Predictor.load(warehouse.home, serving[0], frame, features_fingerprint())

@@ -1,0 +1,97 @@
+"""Runs the leakage audit on a home: keeps its findings as rows, and holds the latest training sets to it.
+
+The audit itself is in `audit`.
+"""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+import pandas as pd
+
+from assets.evaluations.audit import AuditResult, Difference, audit, audit_training_set
+from assets.evaluations.rows import as_arrow
+from assets.features.build import Anchors
+from assets.models.training_set import thaw
+from resources.settings import Settings, midnight
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import replace_rows
+
+
+def record_audit(
+    warehouse: Warehouse,
+    settings: Settings,
+    anchors: Anchors,
+    *,
+    samples: int,
+    run_id: str,
+    now: datetime,
+    seed: int = 0,
+) -> AuditResult:
+    """Audits sampled rows of the feature tables and keeps what was found in evaluations.audits, one audit a row at least."""
+    result = audit(warehouse, settings, anchors, samples=samples, seed=seed, now=now, folder=_scratch(warehouse))
+    audit_id = hashlib.sha256(f"{run_id} {now.isoformat()} {samples} {seed}".encode()).hexdigest()[:16]
+    found = result.differences or [Difference("all", "", "all", "features", "none", None, None)]
+    facts = pd.DataFrame(
+        [
+            {
+                "audit_id": audit_id,
+                "source": difference.source,
+                "target": "all",
+                "cutoff": difference.cutoff,
+                "video_id": difference.video_id,
+                "column": f"{difference.table}.{difference.column}" if result.differences else "none",
+                "equal": not result.differences,
+                "as_of": now,
+                "expected": None if difference.expected is None else str(difference.expected),
+                "found": f"{result.compared_values} values of {result.sampled} rows"
+                if not result.differences
+                else str(difference.found),
+                "run_id": run_id,
+                "audited_at": now,
+            }
+            for difference in found
+        ]
+    )
+    with warehouse.write() as con:
+        replace_rows(con, table("evaluations.audits"), as_arrow(facts, "evaluations.audits"), {"audit_id": audit_id})
+    return result
+
+
+def audit_latest_training_sets(
+    warehouse: Warehouse, settings: Settings, anchors: Anchors, *, samples: int, now: datetime
+) -> AuditResult:
+    """Audits a sample of the rows of each cell's latest training set; the results are added up."""
+    latest = warehouse.query(
+        """SELECT target, cutoff, origin, training_set_id FROM models.training_sets
+           QUALIFY row_number() OVER (PARTITION BY source, target, cutoff ORDER BY origin DESC) = 1 ORDER BY ALL"""
+    ).to_pylist()
+    results = [
+        audit_training_set(
+            thaw(warehouse.home, row["training_set_id"]),
+            warehouse,
+            settings,
+            anchors,
+            target=row["target"],
+            cutoff=row["cutoff"],
+            origin=midnight(row["origin"]),
+            samples=samples,
+            seed=0,
+            now=now,
+            folder=_scratch(warehouse),
+        )
+        for row in latest
+    ]
+    return AuditResult(
+        sum(result.sampled for result in results),
+        sum(result.compared_values for result in results),
+        [difference for result in results for difference in result.differences],
+        sum(result.seconds for result in results),
+    )
+
+
+def _scratch(warehouse: Warehouse) -> Path:
+    folder = warehouse.home / "spill"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
