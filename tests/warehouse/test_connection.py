@@ -193,7 +193,8 @@ def test_program_that_does_not_queue_is_named(home: Path, mode: str) -> None:
     count_up(home, 1)
     other = start_script(OUTSIDER, warehouse.path, 60, mode)
     try:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
         with pytest.raises(WarehouseBusyError, match=rf"process {other.pid} "), warehouse.write():
             pass
         if mode == "read":
@@ -209,7 +210,8 @@ def test_program_that_does_not_queue_is_named(home: Path, mode: str) -> None:
 def test_waits_for_a_program_that_does_not_queue(home: Path) -> None:
     count_up(home, 1)
     other = start_script(OUTSIDER, Warehouse(home).path, 0.7, "write")
-    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
     count_up(home, 1)
     assert views(Warehouse(home)) == [2]
     other.communicate()
@@ -308,7 +310,8 @@ def test_kill_in_a_write_leaves_the_former_state(home: Path) -> None:
     count_up(home, 1)
     script = HOLD.replace("():\n", '() as con:\n    con.execute("DELETE FROM raw.snapshots")\n')
     other = start_script(script, home, "write", 60)
-    assert other.stdout is not None and other.stdout.readline() == "held\n"
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
     other.kill()
     other.communicate()
     assert views(Warehouse(home, patience_s=2)) == [1]
@@ -357,7 +360,8 @@ def test_each_connection_spills_to_its_own_folder(home: Path, tmp_path: Path) ->
         con.execute("SET memory_limit = '60MB'; SET threads = 1")
         con.execute("CREATE TABLE big AS SELECT range AS a, hash(range)::VARCHAR AS b FROM range(2500000)")
         row = con.execute("SELECT current_setting('temp_directory'), sum(hash(b) % 1000) FROM big").fetchone()
-        assert row is not None and Path(row[0]).is_dir()
+        assert row is not None
+        assert Path(row[0]).is_dir()
         folders.add(row[0])
         con.close()
         assert not Path(row[0]).exists()

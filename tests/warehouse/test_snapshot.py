@@ -41,7 +41,7 @@ def test_log_of_a_killed_writer_is_in_the_copy(home: Path) -> None:
 
 def test_never_while_this_thread_has_the_file_open(home: Path) -> None:
     """Opening it a second time would drop the lock that DuckDB holds."""
-    with Warehouse(home).read(), pytest.raises(RuntimeError, match="file of .* inside its read"):
+    with Warehouse(home).read(), pytest.raises(RuntimeError, match=r"file of .* inside its read"):
         publish(Warehouse(home))
 
 
@@ -50,7 +50,8 @@ def test_never_while_another_program_writes(home: Path) -> None:
     path = publish(Warehouse(home))
     other = start_script(OUTSIDER, Warehouse(home).path, 60, "write")
     try:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
         with pytest.raises(WarehouseBusyError, match=f"process {other.pid} "):
             publish(Warehouse(home, patience_s=0.3))
     finally:

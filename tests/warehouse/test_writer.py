@@ -127,9 +127,13 @@ def test_empty_range_and_table_without_partition_are_refused(warehouse: Warehous
 
 
 def test_error_after_a_write_rolls_everything_back(warehouse: Warehouse) -> None:
-    with pytest.raises(ZeroDivisionError), warehouse.write() as con:
-        replace_partition(con, SNAPSHOTS, snapshots(5), DAY, NEXT_DAY)
-        raise ZeroDivisionError
+    def write_twice() -> None:
+        with warehouse.write() as con:
+            replace_partition(con, SNAPSHOTS, snapshots(5), DAY, NEXT_DAY)
+            replace_partition(con, SNAPSHOTS, snapshots(5, NEXT_DAY), DAY, NEXT_DAY)
+
+    with pytest.raises(ContractError, match="outside"):
+        write_twice()
     assert stored(warehouse) == []
 
 
