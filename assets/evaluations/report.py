@@ -82,7 +82,7 @@ def _view(evidence: Evidence, settings: Settings, done: list[Check]) -> dict[str
         "checked": report_profile.checked(done),
         "architecture": report_profile.architecture(),
         "targets": [(target, _definition(settings, target)) for target in sorted({cell[1] for cell in evidence.cells})],
-        "glossary": [(figure.label, figure.meaning) for figure in words.FIGURES.values()],
+        "glossary": [(figure.label, figure.meaning) for figure in words.FIGURES.values() if figure.meaning],
         "facts": _facts(board, evidence),
         "sources": board.sources,
         "made_from": evidence.made_from,
@@ -98,13 +98,13 @@ _LEADS = {
     ),
     "against-cutoff": (
         "Accuracy against cutoff",
-        "What waiting buys: every forecaster at every cutoff. Champions are thick, with the interval as a band; naive forecasters "
-        "are grey and dashed. Where a learned line meets a dashed one, it has learned nothing.",
+        "What waiting buys: every forecaster at every cutoff. The large dot is the champion there, with its interval; naive "
+        "forecasters are grey and dashed. Where a learned line meets a dashed one, it has learned nothing. An R² below 0 is not drawn.",
     ),
     "leaderboard": (
         "Leaderboard",
         "Every forecaster, naive ones included, smallest loss first; the best value of a column is bold, the small line below a figure is its "
-        "interval. The last columns show what a random split would have claimed, and the gap.",
+        "interval. Beside the skill stands what a random split would have claimed, and the gap.",
     ),
     "over-time": (
         "Over time",
@@ -137,8 +137,9 @@ _LEADS = {
         "uses, not what makes a video succeed; columns that say the same share their importance.",
     ),
     "training-size": (
-        "Score against training rows",
-        "The same origin, fitted on fewer rows. A line that still falls says that more data would help.",
+        "Training size",
+        "The latest origin, fitted on fewer of its rows and tested on the same videos (point forecasts; probabilities uncalibrated). "
+        "A line that still falls says that more data would help.",
     ),
     "comparison": (
         "Comparison of targets",
@@ -194,11 +195,23 @@ def _tiles(board: Board, evidence: Evidence, done: list[Check]) -> list[tuple[st
     )  # fmt: skip
     return [
         (words.count(time["forecasts"].sum()), "forecasts graded on later videos", ""),
-        (words.count(len(evidence.cells)), f"targets × cutoffs, {words.plural(time['forecaster'].nunique(), 'forecaster')}", ""),
-        (words.count(len(origins)), f"weekly origins, {origins[0]} to {origins[-1]}" if origins else "weekly origins", ""),
+        (
+            words.count(len(evidence.cells)),
+            f"targets × cutoffs, {words.plural(time['forecaster'].nunique(), 'forecaster')}",
+            "",
+        ),
+        (
+            words.count(len(origins)),
+            f"weekly origins, {_unbroken(origins[0])} to {_unbroken(origins[-1])}" if origins else "weekly origins",
+            "",
+        ),
         audited,
         (words.count(findings), f"findings in {words.plural(len(done), 'check')}", "bad" if findings else "good"),
     ]
+
+
+def _unbroken(text: str) -> str:
+    return text.replace("-", "\u2011")
 
 
 def _definition(settings: Settings, target: str) -> str:

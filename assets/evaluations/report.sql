@@ -170,7 +170,7 @@ FROM raw.duplicates WHERE $source::VARCHAR IS NULL OR source = $source GROUP BY 
 UNION ALL
 SELECT source, 'quarantined' AS fate, reason || coalesce(' (' || field || ')', '') AS reason, count(*) AS records
 FROM raw.quarantine WHERE $source::VARCHAR IS NULL OR source = $source GROUP BY ALL
-ORDER BY ALL
+ORDER BY source, fate, records DESC, reason
 
 -- name: statuses
 SELECT source, target, status, count(*) AS videos

@@ -5,9 +5,10 @@ from io import BytesIO
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from assets.evaluations.report_checks import is_naive
-from assets.evaluations.report_data import Cell, champions_by_cell, ordered
+from assets.evaluations.report_data import Cell, champions_by_cell, ordered, records
 from assets.evaluations.report_figures import Series
 from assets.evaluations.scoring import POOLED
 
@@ -30,14 +31,17 @@ def _skill(pooled: pd.DataFrame, metrics: pd.DataFrame, cells: tuple[Cell, ...])
     axes: Axes = figure.subplots()
     for row, cell in enumerate(cells):
         chosen = pooled[(pooled[["source", "target", "cutoff"]] == cell).all(axis=1) & (pooled["metric"] == "skill")]
-        for one in chosen.sort_values("forecaster").itertuples():
-            if is_naive(str(one.forecaster)):
+        for one in records(chosen.sort_values("forecaster")):
+            if is_naive(one["forecaster"]):
                 continue
-            colour = Series(str(one.forecaster), ()).colour
-            champion = champions.get(cell) == one.forecaster
-            if champion and pd.notna(one.lower) and pd.notna(one.upper):
-                axes.plot([100 * one.lower, 100 * one.upper], [row, row], color=colour, linewidth=2, solid_capstyle="round")
-            axes.plot([100 * one.value], [row], "o", color=colour, fillstyle="full" if champion else "none", markersize=6)
+            colour = Series(one["forecaster"], ()).colour
+            champion = champions.get(cell) == one["forecaster"]
+            if champion and pd.notna(one["lower"]) and pd.notna(one["upper"]):
+                ends = [100 * one["lower"], 100 * one["upper"]]
+                axes.plot(ends, [row, row], color=colour, linewidth=2, solid_capstyle="round")
+            axes.plot(
+                [100 * one["value"]], [row], "o", color=colour, fillstyle="full" if champion else "none", markersize=6
+            )
     several = len({cell[0] for cell in cells}) > 1
     axes.set_yticks(range(len(cells)), [" · ".join(cell if several else cell[1:]) for cell in cells])
     axes.invert_yaxis()
@@ -68,6 +72,10 @@ def _accuracy(pooled: pd.DataFrame, cells: tuple[Cell, ...]) -> bytes:
                 linewidth=1 if naive else 1.8,
                 label=str(name),
             )
+        if rows["value"].min() > 0 and rows["value"].max() > 4 * rows["value"].min():
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_xticks(range(len(cutoffs)), cutoffs)
         axes.set_title(" · ".join(pair), loc="left", fontsize=10)
         axes.set_ylabel("MAE" if (rows["metric"] == "mae").all() else "Brier score")

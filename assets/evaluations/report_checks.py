@@ -7,12 +7,13 @@ forecasts do not give, or rows outside their week are findings: the page shows t
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from assets.evaluations import report_words as words
-from assets.evaluations.report_data import Evidence, cutoff_order
+from assets.evaluations.report_data import Evidence, cutoff_order, records
 from assets.evaluations.scoring import POOLED
 from assets.models.forecasters import FORECASTERS
 from resources.settings import cutoff_age
@@ -54,11 +55,14 @@ def refuse(evidence: Evidence) -> None:
     if evidence.tables["metrics"].empty:
         raise ReportError("there are no figures to report: materialise the backtests first (upswell evaluate)")
     roles = evidence.tables["roles"]
-    for column, what in (("fitted", "test rows that are in their fit"), ("unsplit", "forecasts without a row in the split")):
+    for column, what in (
+        ("fitted", "test rows that are in their fit"),
+        ("unsplit", "forecasts without a row in the split"),
+    ):
         bad = roles[roles[column] > 0].drop_duplicates(_GROUP)
         if len(bad):
             places = "; ".join(
-                f"{_place(row)}: {int(row[column])}, e.g. {row[f'{column}_example']}" for row in bad.head(3).to_dict("records")
+                f"{_place(row)}: {int(row[column])}, e.g. {row[f'{column}_example']}" for row in records(bad.head(3))
             )
             raise ReportError(f"{what} in {words.plural(len(bad), 'split')} ({places}); run these backtests again")
 
@@ -83,10 +87,12 @@ def checks(evidence: Evidence) -> list[Check]:
             words.plural(int(fits["train"].sum()), "training row"),
             tuple(
                 f"{_place(row)}: {words.plural(int(row['rows']), 'training row')} matured after the origin, e.g. {row['example']}"
-                for row in evidence.tables["embargo"].to_dict("records")
+                for row in records(evidence.tables["embargo"])
             ),
         ),
-        Check("Test rows lie in the week after their origin and mature after their forecast", pairs, tuple(_outside(time))),
+        Check(
+            "Test rows lie in the week after their origin and mature after their forecast", pairs, tuple(_outside(time))
+        ),
         Check("Figures are those that the stored forecasts give", pairs, tuple(_stale(evidence))),
         Check("Configurations that should differ do differ", pairs, tuple(_identical(evidence))),
     ]
@@ -94,12 +100,12 @@ def checks(evidence: Evidence) -> list[Check]:
 
 def _incomplete(roles: pd.DataFrame, sizes: pd.DataFrame) -> Iterator[str]:
     together = roles.merge(sizes, on=_GROUP, how="left")
-    for row in together[together["forecasts"] != together["test"]].to_dict("records"):
+    for row in records(together[together["forecasts"] != together["test"]]):
         yield f"{_place(row)}: {row['forecaster']} forecast {int(row['forecasts'])} of {int(row['test'])} test rows"
 
 
 def _outside(time: pd.DataFrame) -> Iterator[str]:
-    for row in time[(time["outside"] > 0) | (time["known_before"] > 0)].to_dict("records"):
+    for row in records(time[(time["outside"] > 0) | (time["known_before"] > 0)]):
         yield (
             f"{_place(row)}: {row['forecaster']} has {int(row['outside'])} rows outside the week after their origin and "
             f"{int(row['known_before'])} whose outcome was known before the forecast"
@@ -114,7 +120,7 @@ def _stale(evidence: Evidence) -> Iterator[str]:
     ]
     key = ["source", "target", "cutoff", "split", "forecaster"]
     both = evidence.tables["configurations"].merge(pooled[[*key, "value", "n_test"]], on=key, how="outer")
-    for row in both.sort_values(key).to_dict("records"):
+    for row in records(both.sort_values(key)):
         if not np.isclose(row["loss"], row["value"], rtol=TOLERANCE, atol=1e-9) or row["rows"] != row["n_test"]:
             stored, given = words.number(row["value"], 6), words.number(row["loss"], 6)
             yield f"{_place(row)}: {row['forecaster']} is stored with loss {stored}; its forecasts give {given}"
@@ -124,26 +130,30 @@ def _identical(evidence: Evidence) -> Iterator[str]:
     """Pairs of learned configurations whose forecasts are equal to the bit."""
     rows = evidence.tables["configurations"]
     rows = rows[~rows["forecaster"].map(is_naive).astype(bool) & (rows["rows"] > 1)]
-    observed = {(row["source"], row["cutoff"]): row["videos"] for row in evidence.tables["observed"].to_dict("records")}
+    observed = {(row["source"], row["cutoff"]): row["videos"] for row in records(evidence.tables["observed"])}
     for _, group in rows.groupby(["source", "split", "forecasts"], sort=True):
-        members = sorted(group.to_dict("records"), key=lambda row: (row["target"], cutoff_order(row["cutoff"]), row["forecaster"]))
+        members = sorted(
+            records(group), key=lambda row: (row["target"], cutoff_order(row["cutoff"]), row["forecaster"])
+        )
         for one, other in combinations(members, 2):
             if _should_differ(one, other, observed):
                 yield f"{_name(one)} and {_name(other)} ({one['source']}, {one['split']} split) give identical forecasts"
 
 
-def _should_differ(one: Mapping[str, str], other: Mapping[str, str], observed: Mapping[tuple[str, str], int]) -> bool:
+def _should_differ(one: Mapping[str, Any], other: Mapping[str, Any], observed: Mapping[tuple[str, str], int]) -> bool:
     """Two cutoffs at the same moment (`pre` and `0h`) may agree where no video has a count of its own by then."""
     same_rest = one["target"] == other["target"] and one["forecaster"] == other["forecaster"]
     same_moment = cutoff_age(one["cutoff"]) == cutoff_age(other["cutoff"])
-    return not (same_rest and same_moment and not any(observed.get((row["source"], row["cutoff"]), 0) for row in (one, other)))
+    return not (
+        same_rest and same_moment and not any(observed.get((row["source"], row["cutoff"]), 0) for row in (one, other))
+    )
 
 
-def _name(row: Mapping[str, str]) -> str:
+def _name(row: Mapping[str, Any]) -> str:
     return f"{row['forecaster']} on {row['target']} at {row['cutoff']}"
 
 
-def _place(row: Mapping[str, object]) -> str:
+def _place(row: Mapping[str, Any]) -> str:
     parts = [str(row["source"]), str(row["target"]), str(row["cutoff"])]
     if "split" in row:
         parts.append(f"{row['split']} split")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -53,7 +54,7 @@ class Evidence:
         tables: The result of every query of `report.sql`, by name.
         champions: The champion of each (source, target, cutoff).
         cells: Those keys in reading order: source, target, age of the cutoff.
-        frames: Per (source, target) the frame at its latest cutoff, for what the data look like.
+        frames: Per (source, target) the frame at the latest cutoff, for what the data look like; a class shows what it is made of.
         frame_cutoffs: That cutoff.
         log_targets: Targets on the scale ln(1 + number), which can be shown as raw numbers.
         made_from: sha256 of the rows that the page depends on.
@@ -75,6 +76,11 @@ class Evidence:
         for column, value in zip(CELL, cell, strict=False):
             rows = rows[rows[column] == value]
         return rows
+
+
+def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame, by column."""
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def queries() -> dict[str, str]:
@@ -103,11 +109,15 @@ def collect(warehouse: Warehouse, settings: Settings, source: str | None) -> Evi
         with warehouse.extract(queries(), parameters) as extracted:
             tables = {name: extracted.execute(f"FROM {quoted(name)}").df() for name in queries()}
         cells = ordered(tables["metrics"])
-        latest = {(cell[0], cell[1]): cell[2] for cell in cells}
+        latest = {
+            (source, _measured(settings, target)): cutoff
+            for source, target, cutoff in cells
+            if target in settings.targets
+        }
         frames = {
             pair: load_frame(warehouse, settings, *pair, cutoff)
             for pair, cutoff in latest.items()
-            if pair[1] in settings.targets and not settings.refusal(pair[1], cutoff)
+            if not settings.refusal(pair[1], cutoff)
         }
         made_from = _fingerprint(con, source)
     logged = frozenset(target for target in settings.targets if _is_log(settings, target))
@@ -121,7 +131,10 @@ def champions_by_cell(metrics: pd.DataFrame) -> dict[Cell, str]:
 
 def ordered(metrics: pd.DataFrame) -> tuple[Cell, ...]:
     """The cells of some metrics by source, target and age of the cutoff."""
-    cells = {(str(source), str(target), str(cutoff)) for source, target, cutoff in metrics[list(CELL)].drop_duplicates().values}
+    cells = {
+        (str(source), str(target), str(cutoff))
+        for source, target, cutoff in metrics[list(CELL)].drop_duplicates().values
+    }
     return tuple(sorted(cells, key=lambda cell: (cell[0], cell[1], cutoff_order(cell[2]))))
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,15 +31,20 @@ class Series:
         name: Its label at the right end.
         points: x and y, in order of x.
         naive: Drawn grey and dashed.
-        strong: Drawn thick, with its band.
-        band: x, lower and upper.
+        champion_at: The x at which it is the champion: drawn large there, with its interval.
+        band: x, lower and upper of that interval.
     """
 
     name: str
     points: Sequence[Point]
     naive: bool = False
-    strong: bool = False
-    band: Sequence[tuple[float, float, float]] = field(default_factory=tuple)
+    champion_at: frozenset[float] = frozenset()
+    band: Sequence[tuple[float, float, float]] = ()
+
+    @property
+    def always_champion(self) -> bool:
+        """Whether it is the champion all along its line."""
+        return len(self.points) > 0 and all(x in self.champion_at for x, _ in self.points)
 
     @property
     def colour(self) -> str:
@@ -60,41 +65,50 @@ def lines(
     x_ticks: Sequence[tuple[float, str]],
     y_label: str,
     x_label: str = "",
-    width: float = 560,
-    height: float = 300,
+    plot: float = 236,
 ) -> Markup:
-    """Lines over an ordered axis, named at their right end."""
-    panel = Panel(width, height, heading, Margins(left=52, right=178, top=28, bottom=44))
-    x = panel.x_scale([value for value, _ in x_ticks], room=0.04)
-    heights = [y for one in series for _, y in one.points]
-    y = panel.y_scale(heights + [end for one in series if one.strong for _, *ends in one.band for end in ends])
-    panel.grid([(x(value), text) for value, text in x_ticks], pixels(y), x_label, y_label)
-    for one in sorted(series, key=lambda line: (line.strong, not line.naive, line.name)):
+    """Lines over an ordered axis, named at their right end; a logarithmic height where the lines are far apart."""
+    names = max((6.8 if one.champion_at else 6.2) * len(one.name) for one in series)
+    panel = Panel(48 + plot + names + 8, 272, heading, Margins(left=48, right=names + 8, top=28, bottom=44))
+    x = panel.x_scale([value for value, _ in x_ticks], room=0.05)
+    heights = [value for one in series for _, value in one.points]
+    heights += [end for one in series for at, *ends in one.band if at in one.champion_at for end in ends]
+    far_apart = min(heights) > 0 and max(heights) > 4 * min(heights)
+    y = Scale.logarithmic(heights, panel.bottom, panel.top) if far_apart else panel.y_scale(heights)
+    panel.grid([(x(value), text) for value, text in x_ticks], pixels(y), x_label, y_label + " (log)" * far_apart)
+    for one in sorted(series, key=lambda line: (bool(line.champion_at), not line.naive, line.name)):
         _line(panel.drawing, one, x, y)
     ends = [y(one.points[-1][1]) for one in series]
     for one, end, at in zip(series, ends, spread(ends, 13, panel.top + 2, panel.bottom), strict=True):
         last = x(one.points[-1][0])
-        panel.drawing.add("path", d=polyline([(last + 5, end), (panel.right + 4, at)]), class_="leader")
-        weight = "name strong" if one.strong else "name"
-        panel.drawing.text((panel.right + 7, at + 3.5), one.name, weight, fill=one.colour if not one.naive else "#5d6878")
+        panel.drawing.add("path", d=polyline([(last + 5, end), (panel.right + 2, at)]), class_="leader")
+        weight = "name strong" if one.champion_at else "name"
+        panel.drawing.text(
+            (panel.right + 5, at + 3.5), one.name, weight, style=None if one.naive else f"fill:{one.colour}"
+        )
     return panel.markup()
 
 
 def _line(drawing: Drawing, one: Series, x: Scale, y: Scale) -> None:
-    if one.strong and one.band:
-        edge = [(x(at), y(high)) for at, _, high in one.band] + [(x(at), y(low)) for at, low, _ in reversed(one.band)]
+    band = [(x(at), y(low), y(high)) for at, low, high in one.band if at in one.champion_at]
+    if one.always_champion and len(band) > 1:
+        edge = [(at, high) for at, _, high in band] + [(at, low) for at, low, _ in reversed(band)]
         drawing.add("path", d=polyline(edge) + "Z", fill=one.colour, fill_opacity="0.12")
-    points = [(x(at), y(value)) for at, value in one.points]
-    thick = "2.6" if one.strong else "1.4"
-    drawing.add("path", d=polyline(points), class_="line", stroke=one.colour, stroke_width=thick, stroke_dasharray=one.dash)
-    for at, value in points:
-        drawing.add("circle", cx=at, cy=value, r="3" if one.strong else "2", fill=one.colour)
+    else:
+        for at, low, high in band:
+            drawing.add("path", d=polyline([(at, low), (at, high)]), class_="whisker", stroke=one.colour)
+    thick = "2.4" if one.always_champion else "1.5"
+    points = polyline((x(at), y(value)) for at, value in one.points)
+    drawing.add("path", d=points, class_="line", stroke=one.colour, stroke_width=thick, stroke_dasharray=one.dash)
+    for at, value in one.points:
+        drawing.add("circle", cx=x(at), cy=y(value), r="4" if at in one.champion_at else "2", fill=one.colour)
 
 
 def forest(heading: str, rows: Sequence[tuple[str, float, float | None, float | None]], x_label: str) -> Markup:
     """One figure per row, in per cent, with its interval and a line at 0."""
     height = 26 * len(rows) + 74
-    panel = Panel(680, height, heading, Margins(left=250, right=84, top=26, bottom=42))
+    left = 6.9 * max(len(name) for name, *_ in rows) + 20
+    panel = Panel(left + 460, height, heading, Margins(left=left, right=74, top=26, bottom=42))
     ends = [100 * end for _, value, *interval in rows for end in (value, *interval) if end is not None]
     x = panel.x_scale(ends, include=(0.0,))
     panel.grid(pixels(x, 6), [], x_label)
@@ -104,7 +118,9 @@ def forest(heading: str, rows: Sequence[tuple[str, float, float | None, float | 
         colour = ACCENT if value >= 0 else WARN
         panel.drawing.text((panel.left - 12, at + 3.5), name, "name", "end")
         if lower is not None and upper is not None:
-            panel.drawing.add("path", d=polyline([(x(100 * lower), at), (x(100 * upper), at)]), class_="whisker", stroke=colour)
+            panel.drawing.add(
+                "path", d=polyline([(x(100 * lower), at), (x(100 * upper), at)]), class_="whisker", stroke=colour
+            )
         panel.drawing.add("circle", cx=x(100 * value), cy=at, r="4.5", fill=colour)
         panel.drawing.text((panel.right + 10, at + 3.5), words.share(value), "name strong")
     return panel.markup()
@@ -139,7 +155,9 @@ def _hexagons(actual: Vector, forecast: Vector, x: Scale, y: Scale, radius: floa
         (up - odd[:, 1]) * ratio
     ) ** 2
     centres, counts = np.unique(np.where(nearer[:, None], even, odd), axis=0, return_counts=True)
-    level = np.minimum((np.log1p(counts) / np.log1p(max(counts.max(initial=1), 4)) * len(SEQUENCE)).astype(int), len(SEQUENCE) - 1)
+    level = np.minimum(
+        (np.log1p(counts) / np.log1p(max(counts.max(initial=1), 4)) * len(SEQUENCE)).astype(int), len(SEQUENCE) - 1
+    )
     corner = f"l{coordinate(wide / 2)},{coordinate(radius / 2)}v{coordinate(radius)}l{coordinate(-wide / 2)},{coordinate(radius / 2)}"
     corner += f"l{coordinate(-wide / 2)},{coordinate(-radius / 2)}v{coordinate(-radius)}z"
     paths = []
@@ -153,7 +171,7 @@ def _hexagons(actual: Vector, forecast: Vector, x: Scale, y: Scale, radius: floa
 def reliability(heading: str, bins: Mapping[str, Sequence[tuple[float, float, int]]], champion: str) -> Markup:
     """Observed share against stated probability; each point is a bin, its area the videos in it."""
     size = 270.0
-    panel = Panel(size, size + 18, heading, Margins(left=46, right=10, top=26, bottom=44))
+    panel = Panel(size + 28, size + 18, heading, Margins(left=60, right=24, top=26, bottom=44))
     x, y = Scale(0, 1, panel.left, panel.right), Scale(0, 1, panel.bottom, panel.top)
     panel.grid(_shares(x), _shares(y), "stated probability", "observed share")
     panel.drawing.line((x(0), y(0)), (x(1), y(1)), "diagonal")
@@ -162,20 +180,24 @@ def reliability(heading: str, bins: Mapping[str, Sequence[tuple[float, float, in
         points = [(x(stated), y(observed)) for stated, observed in own.points]
         strong = name == champion
         thick = "2" if strong else "1.2"
-        panel.drawing.add("path", d=polyline(points), class_="line", stroke=own.colour, stroke_width=thick, opacity="0.85")
+        panel.drawing.add(
+            "path", d=polyline(points), class_="line", stroke=own.colour, stroke_width=thick, opacity="0.85"
+        )
         if strong:
-            for (left, top), (stated, observed, n) in zip(points, bins[name], strict=True):
+            for (left, top), (_, observed, n) in zip(points, bins[name], strict=True):
                 error = 1.96 * math.sqrt(max(observed * (1 - observed), 0.25 / max(n, 1)) / max(n, 1))
                 ends = [(left, y(max(observed - error, 0.0))), (left, y(min(observed + error, 1.0)))]
                 panel.drawing.add("path", d=polyline(ends), class_="whisker thin", stroke=own.colour)
-                panel.drawing.add("circle", cx=left, cy=top, r=min(2.5 + math.sqrt(n) / 4, 9.0), fill=own.colour, opacity="0.9")
+                panel.drawing.add(
+                    "circle", cx=left, cy=top, r=min(2.5 + math.sqrt(n) / 4, 9.0), fill=own.colour, opacity="0.9"
+                )
     return panel.markup()
 
 
 def precision_recall(heading: str, recall: Vector, precision: Vector, base: float, called: Point | None) -> Markup:
     """Precision against recall of the champion, the base rate, and where a probability of one half lies."""
     size = 270.0
-    panel = Panel(size, size + 18, heading, Margins(left=46, right=10, top=26, bottom=44))
+    panel = Panel(size + 28, size + 18, heading, Margins(left=60, right=24, top=26, bottom=44))
     x, y = Scale(0, 1, panel.left, panel.right), Scale(0, 1, panel.bottom, panel.top)
     panel.grid(_shares(x), _shares(y), "recall", "precision")
     panel.drawing.line((x(0), y(base)), (x(1), y(base)), "diagonal")
@@ -185,9 +207,9 @@ def precision_recall(heading: str, recall: Vector, precision: Vector, base: floa
     panel.drawing.add("path", d=polyline(points), class_="line", stroke=ACCENT, stroke_width="2")
     if called:
         panel.drawing.add("circle", cx=x(called[0]), cy=y(called[1]), r="4.5", fill=WARN)
-        right = called[0] < 0.6
-        at = (x(called[0]) + (8 if right else -8), y(called[1]) - 6)
-        panel.drawing.text(at, "probability ½", "note", "start" if right else "end")
+        panel.drawing.text(
+            (x(called[0]) - 8, y(called[1]) + 15), "called from ½", "note", "end" if called[0] > 0.35 else "start"
+        )
     return panel.markup()
 
 
@@ -210,14 +232,17 @@ def coverage(heading: str, rows: Sequence[tuple[str, Mapping[int, float]]]) -> M
         panel.drawing.text((panel.left - 12, at + 3.5), name, "name", "end")
         for level, value in sorted(levels.items()):
             colour = COVERAGE_COLOURS[level]
-            panel.drawing.add("path", d=polyline([(x(level), at), (x(100 * value), at)]), class_="whisker thin", stroke=colour)
+            panel.drawing.add(
+                "path", d=polyline([(x(level), at), (x(100 * value), at)]), class_="whisker thin", stroke=colour
+            )
             panel.drawing.add("circle", cx=x(100 * value), cy=at, r="4.5", fill=colour)
     return panel.markup()
 
 
-def bars(heading: str, rows: Sequence[tuple[str, float, float, float]], x_label: str, width: float = 470) -> Markup:
+def bars(heading: str, rows: Sequence[tuple[str, float, float, float]], x_label: str) -> Markup:
     """Named horizontal bars with the range over repeats."""
-    panel = Panel(width, 21 * len(rows) + 74, heading, Margins(left=178, right=62, top=26, bottom=42))
+    left = 6.9 * max(len(name) for name, *_ in rows) + 20
+    panel = Panel(left + 296, 21 * len(rows) + 74, heading, Margins(left=left, right=58, top=26, bottom=42))
     x = panel.x_scale([end for _, *ends in rows for end in ends], include=(0.0,))
     panel.grid(pixels(x, 4), [], x_label)
     zero = x(0.0)
@@ -240,7 +265,9 @@ def histogram(heading: str, values: Vector, x_label: str) -> Markup:
     x = Scale(float(edges[0]), float(edges[-1]), panel.left, panel.right)
     y = panel.y_scale([float(counts.max())], include=(0.0,))
     panel.grid(pixels(x), pixels(y, 3), x_label)
-    steps = "".join(f"V{coordinate(y(float(n)))}H{coordinate(x(float(end)))}" for n, end in zip(counts, edges[1:], strict=True))
+    steps = "".join(
+        f"V{coordinate(y(float(n)))}H{coordinate(x(float(end)))}" for n, end in zip(counts, edges[1:], strict=True)
+    )
     start = f"M{coordinate(panel.left)},{coordinate(panel.bottom)}"
     panel.drawing.add("path", d=f"{start}{steps}V{coordinate(panel.bottom)}Z", fill="#7fb2e8")
     return panel.markup()

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from assets.evaluations import report_figures as figures
 from assets.evaluations import report_words as words
 from assets.evaluations.report_checks import Check
-from assets.evaluations.report_data import Evidence
-from assets.evaluations.report_sections import Board, Grid, Part, Text
+from assets.evaluations.report_data import Evidence, cutoff_order, records
+from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, numeral
 from assets.models.columns import CATEGORIES, Schema
 from warehouse.contracts import load_tables
 
@@ -34,23 +35,25 @@ STAGES = (
 def conservation(evidence: Evidence) -> list[Part]:
     """Every record that was read, and what became of it."""
     landings = evidence.tables["landings"]
-    heads = [("source", ""), ("landings", "num"), ("read", "num"), ("accepted", "num"), ("duplicate", "num"), ("quarantined", "num")]
-    heads += [("adds up", ""), ("known from", ""), ("to", "")]
+    heads = columns("source", "#landings", "#read", "#accepted", "#duplicate", "#quarantined")
+    heads += columns("adds up", "known from", "to")
     rows = []
-    for row in landings.to_dict("records"):
+    for row in records(landings):
         sums = row["rows_read"] == row["accepted"] + row["duplicate"] + row["quarantined"] and not row["unbalanced"]
         numbers = [row[name] for name in ("landings", "rows_read", "accepted", "duplicate", "quarantined")]
-        told = [Text(row["source"], class_="name"), *(Text(words.count(number), class_="num") for number in numbers)]
-        told.append(Text("yes", class_="tag good") if sums else Text(f"no: {row['unbalanced']} landings", class_="tag bad"))
+        told = [Text(row["source"], class_="name"), *(numeral(words.count(number)) for number in numbers)]
+        told.append(
+            Text("yes", class_="tag good") if sums else Text(f"no: {row['unbalanced']} landings", class_="tag bad")
+        )
         told += [Text(words.day(row["first_known"])), Text(words.day(row["last_known"]))]
         rows.append(("", told))
-    aside = [
-        ("", [Text(row["source"], class_="name"), Text(row["fate"]), Text(row["reason"], class_="code"), Text(words.count(row["records"]), class_="num")])
-        for row in evidence.tables["set_aside"].to_dict("records")
-    ]  # fmt: skip
+    aside = []
+    for row in records(evidence.tables["set_aside"]):
+        told = [Text(row["source"], class_="name"), Text(row["fate"]), Text(row["reason"], class_="code")]
+        aside.append(("", [*told, numeral(words.count(row["records"]))]))
     grids = [Grid(heads, rows, "read = accepted + duplicate + quarantined, for every landing")] if rows else []
     if aside:
-        heads = [("source", ""), ("fate", ""), ("reason", ""), ("records", "num")]
+        heads = columns("source", "fate", "reason", "#records")
         grids.append(Grid(heads, aside, "Why records are not in the tables"))
     return [Part(grids=grids)] if grids else []
 
@@ -64,11 +67,11 @@ def outcomes(board: Board) -> list[Part]:
         if len(values) > 1:
             drawings.append(figures.histogram(board.title(pair), values, "outcome, on the target's scale"))
     states = ("matured", "pending", "censored")
-    heads = [("source", ""), ("target", ""), *((state, "num") for state in states)]
+    heads = columns("source", "target", *(f"#{state}" for state in states))
     rows = []
     for (source, target), group in statuses.groupby(["source", "target"], sort=True):
         counts = dict(zip(group["status"], group["videos"], strict=True))
-        numbers = [Text(words.count(counts.get(state, 0)), class_="num") for state in states]
+        numbers = [numeral(words.count(counts.get(state, 0))) for state in states]
         rows.append(("", [Text(str(source), class_="name"), Text(str(target)), *numbers]))
     return [Part("Outcomes", drawings, [Grid(heads, rows)] if rows else [])] if drawings or rows else []
 
@@ -84,11 +87,7 @@ def features(board: Board) -> list[Part]:
         where = f" of {source}" if len(board.sources) > 1 else ""
         caption = f"{words.plural(len(frame), 'video')} as known at {cutoff}; missing is missing, not zero"
         parts.append(Part(f"Features{where}", grids=[_columns(frame, caption)], folded=True))
-        drawings = [
-            drawing
-            for pair in pairs
-            if (drawing := _strongest(board, pair)) is not None
-        ]
+        drawings = [drawing for pair in pairs if (drawing := _strongest(board, pair)) is not None]
         if drawings:
             parts.append(
                 Part(
@@ -102,23 +101,29 @@ def features(board: Board) -> list[Part]:
 
 
 def _columns(frame: pd.DataFrame, caption: str) -> Grid:
-    types = {column.name: column.type for table in load_tables().values() if table.schema == "features" for column in table.columns}
-    heads = [("column", ""), ("type", ""), ("missing", "num"), ("distinct", "num"), ("low (5 %)", "num"), ("median", "num")]
-    heads += [("high (95 %)", "num"), ("distribution", "")]
+    declared = (table for table in load_tables().values() if table.schema == "features")
+    types = {column.name: column.type for table in declared for column in table.columns}
+    heads = columns("column", "type", "#missing", "#distinct", "#low (5 %)", "#median")
+    heads += columns("#high (95 %)", "distribution")
     rows = []
     for name in Schema.of(frame).numeric:
         values = frame[name].dropna().to_numpy(dtype=np.float64)
-        told = [Text(name, class_="code"), Text(types.get(name, "DOUBLE").lower(), class_="muted"), _missing(frame[name])]
-        told.append(Text(words.count(len(np.unique(values))), class_="num"))
+        told = [
+            Text(name, class_="code"),
+            Text(types.get(name, "DOUBLE").lower(), class_="muted"),
+            _missing(frame[name]),
+        ]
+        told.append(numeral(words.count(len(np.unique(values)))))
         if len(values):
-            told += [Text(words.short(float(end)), class_="num") for end in np.quantile(values, [0.05, 0.5, 0.95])]
+            told += [numeral(words.short(float(end))) for end in np.quantile(values, [0.05, 0.5, 0.95])]
             told.append(Text(figures.sparkline(values, name) if np.ptp(values) > 0 else "one value"))
         rows.append(("", told + [Text("")] * (len(heads) - len(told))))
     for name in (column for column in CATEGORIES if column in frame.columns):
         counts = frame[name].value_counts()
         common = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:3]
         told = [Text(name, class_="code"), Text("category", class_="muted"), _missing(frame[name])]
-        told += [Text(words.count(len(counts)), class_="num"), *[Text("")] * 3, Text(", ".join(f"{value} ({words.count(n)})" for value, n in common))]
+        told += [numeral(words.count(len(counts))), *[Text("")] * 3]
+        told.append(Text(", ".join(f"{value} ({words.count(n)})" for value, n in common)))
         rows.append(("", told))
     return Grid(heads, rows, caption)
 
@@ -128,7 +133,7 @@ def _missing(column: pd.Series) -> Text:
     return Text(words.share(missing), class_="num muted" if missing == 0 else "num")
 
 
-def _strongest(board: Board, pair: tuple[str, str]) -> object | None:
+def _strongest(board: Board, pair: tuple[str, str]) -> Markup | None:
     correlations = rank_correlations(board.evidence.frames[pair])[:STRONGEST]
     if not correlations:
         return None
@@ -151,23 +156,25 @@ def rank_correlations(frame: pd.DataFrame) -> list[tuple[str, float]]:
 def audit(evidence: Evidence) -> list[Part]:
     """What the leakage audit compared, and what differed."""
     audits = evidence.tables["audits"]
-    heads = [("source", ""), ("target", ""), ("cutoff", ""), ("audit", ""), ("rows compared", "num"), ("rows that differ", "num")]
+    heads = columns("source", "target", "cutoff", "audit", "#rows compared", "#rows that differ")
     rows = []
-    for row in audits.to_dict("records"):
-        told = [Text(row["source"], class_="name"), Text(row["target"]), Text(row["cutoff"]), Text(row["audit_id"], class_="code")]
+    for row in sorted(records(audits), key=lambda row: (row["source"], row["target"], cutoff_order(row["cutoff"]))):
+        told = [
+            Text(row["source"], class_="name"),
+            Text(row["target"]),
+            Text(row["cutoff"]),
+            Text(row["audit_id"], class_="code"),
+        ]
         differ = Text(words.count(row["unequal"]), class_="num bad" if row["unequal"] else "num good")
-        rows.append(("", [*told, Text(words.count(row["rows"]), class_="num"), differ]))
+        rows.append(("", [*told, numeral(words.count(row["rows"])), differ]))
     grids = [Grid(heads, rows)] if rows else []
-    differences = [
-        (
-            "",
-            [Text(row["column"], class_="code"), Text(f"{row['source']} / {row['target']} / {row['cutoff']}"), Text(words.count(row["rows"]), class_="num")]
-            + [Text(str(row[name])[:60]) for name in ("example", "expected", "found")],
-        )
-        for row in evidence.tables["audit_differences"].to_dict("records")
-    ]  # fmt: skip
+    differences = []
+    for row in records(evidence.tables["audit_differences"]):
+        told = [Text(row["column"], class_="code"), Text(f"{row['source']} / {row['target']} / {row['cutoff']}")]
+        told.append(numeral(words.count(row["rows"])))
+        differences.append(("", [*told, *(Text(str(row[name])[:60]) for name in ("example", "expected", "found"))]))
     if differences:
-        heads = [("column", ""), ("where", ""), ("rows", "num"), ("e.g. video", ""), ("from what was known", ""), ("in the table", "")]
+        heads = columns("column", "where", "#rows", "e.g. video", "from what was known", "in the table")
         grids.append(Grid(heads, differences, "Columns that know more than they should"))
     return [Part(grids=grids)] if grids else []
 
@@ -176,12 +183,13 @@ def checked(checks: Sequence[Check]) -> Grid:
     """What was looked at before this page was made."""
     rows = []
     for check in checks:
-        result = Text("holds", class_="tag good") if not check.findings else Text(words.plural(len(check.findings), "finding"), class_="tag bad")
+        found = words.plural(len(check.findings), "finding")
+        result = Text(found, class_="tag bad") if check.findings else Text("holds", class_="tag good")
         rows.append(("", [Text(check.name, class_="name"), Text(check.looked_at), result]))
-    return Grid([("check", ""), ("looked at", ""), ("result", "")], rows)
+    return Grid(columns("check", "looked at", "result"), rows)
 
 
-def architecture() -> object:
+def architecture() -> Markup:
     """The way of the data, with the tables that are declared."""
     declared = set(load_tables())
     return figures.architecture(

@@ -4,7 +4,7 @@ Each function is one section. Nothing is read and no figure of merit is computed
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,23 +13,26 @@ from markupsafe import Markup
 
 from assets.evaluations import report_figures as figures
 from assets.evaluations import report_words as words
-from assets.evaluations.leaderboard import CELL
+from assets.evaluations.leaderboard import CELL, DEFAULTS
 from assets.evaluations.metrics import precision_recall
 from assets.evaluations.report_checks import is_naive
-from assets.evaluations.report_data import Cell, Evidence, cutoff_order
+from assets.evaluations.report_data import Cell, Evidence, cutoff_order, records
 from assets.evaluations.report_figures import Series
 from assets.evaluations.scoring import POOLED, SLICES
 
-REGRESSION = ("mae", "skill", "r2", "growth_r2", "rmse", "spearman", "mape", "coverage_80", "width_80", "interval_score_80")
-CLASS = ("brier", "skill", "auroc", "average_precision", "f1", "precision", "recall", "accuracy")
-CLASS = (*CLASS, "precision_at_recall_10", "lift_10", "ndcg_10", "ece")
-LOWER_IS_BETTER = {"mae", "rmse", "mape", "width_80", "interval_score_80", "brier", "ece"}
-NEITHER_IS_BETTER = {"width_80", "coverage_80"}
+REGRESSION = ("r2", "growth_r2", "rmse", "spearman", "mape", "coverage_80", "interval_score_80")  # fmt: skip
+CLASS = (
+    "auroc", "average_precision", "f1", "precision", "recall", "accuracy", "precision_at_recall_10", "lift_10", "ndcg_10", "ece",
+)  # fmt: skip
+LOWER_IS_BETTER = {"mae", "rmse", "mape", "interval_score_80", "brier", "ece"}
+NEITHER_IS_BETTER = {"coverage_80"}
 HEADLINE = {
     "regression": ("skill", "mae", "r2", "growth_r2", "coverage_80"),
     "class": ("skill", "brier", "auroc", "f1", "precision", "recall"),
 }
 BARS = 12
+FOLD_FROM = 9  # cells
+Row = tuple[float, float, float, int, int]
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ class Grid:
         heads: Column headings with their class.
         rows: Cells, each row with its class.
         caption: What to look at.
+        small: Whether it stands beside the drawings rather than below them.
     """
 
     heads: Sequence[tuple[str, str]]
     rows: Sequence[tuple[str, Sequence[Text]]]
     caption: str = ""
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,21 @@ class Part:
     folded: bool = False
 
 
+def columns(*texts: str) -> list[tuple[str, str]]:
+    """Column headings; those that start with # are of numbers."""
+    return [(text.removeprefix("#"), "num" if text.startswith("#") else "") for text in texts]
+
+
+def figure_heads(*names: str) -> list[str]:
+    """Headings of figures of merit, for `columns`."""
+    return [f"#{words.label(name)}" for name in names]
+
+
+def numeral(text: str, note: str = "", class_: str = "") -> Text:
+    """A cell that holds a number."""
+    return Text(text, note, f"num {class_}".strip())
+
+
 class Board:
     """The stored figures of some metrics rows, by cell, forecaster, split and origin."""
 
@@ -91,8 +111,8 @@ class Board:
         self.metrics = evidence.tables["metrics"]
         self.whole = self.metrics[self.metrics["slice"] == POOLED]
         index = ["source", "target", "cutoff", "forecaster", "split", "origin", "metric"]
-        columns = ["value", "lower", "upper", "n_train", "n_test"]
-        rows = self.whole[[*index, *columns]].itertuples(index=False, name=None)
+        figures_of = ["value", "lower", "upper", "n_train", "n_test"]
+        rows = self.whole[[*index, *figures_of]].itertuples(index=False, name=None)
         self._rows = {row[:7]: row[7:] for row in rows}
         self.sources = sorted({cell[0] for cell in evidence.cells})
         self._classes = {(row[0], row[1]) for row in self._rows if row[6] == "brier"}
@@ -114,13 +134,13 @@ class Board:
         """The cutoffs of a (source, target) by age."""
         return [cell[2] for cell in self.evidence.cells if cell[:2] == pair]
 
-    def row(
-        self, cell: Cell, forecaster: str, metric: str, split: str = "time", origin: str = POOLED
-    ) -> tuple[float, float, float, int, int] | None:
+    def row(self, cell: Cell, forecaster: str, metric: str, split: str = "time", origin: str = POOLED) -> Row | None:
         """value, lower, upper, n_train and n_test of a figure, or None."""
         return self._rows.get((*cell, forecaster, split, origin, metric))
 
-    def value(self, cell: Cell, forecaster: str, metric: str, split: str = "time", origin: str = POOLED) -> float | None:
+    def value(
+        self, cell: Cell, forecaster: str, metric: str, split: str = "time", origin: str = POOLED
+    ) -> float | None:
         """The value of a figure, or None."""
         row = self.row(cell, forecaster, metric, split, origin)
         return None if row is None else row[0]
@@ -157,13 +177,16 @@ def headline(board: Board) -> list[Part]:
         skill = board.row(cell, champion, "skill")
         if skill:
             rows.append((f"{board.title(cell[:2])} at {cell[2]}", skill[0], _known(skill[1]), _known(skill[2])))
-    parts = [
-        Part(
-            drawings=[figures.forest("Skill of the champions", rows, f"% of the best naive loss saved, with its {words.INTERVAL}")],
-            caption="Each dot is a champion on videos published after it was trained; the line is its bootstrap interval over "
-            "channels. Right of 0 it beats the best naive forecaster that exists at that cutoff.",
+    parts = []
+    if rows:
+        drawing = figures.forest(
+            "Skill of the champions", rows, f"% of the best naive loss saved, with its {words.INTERVAL}"
         )
-    ] if rows else []
+        caption = (
+            "Each dot is a champion on videos published after it was trained; the line is its bootstrap interval over channels. "
+            "Right of 0 it beats the best naive forecaster that exists at that cutoff."
+        )
+        parts.append(Part(drawings=[drawing], caption=caption))
     for kind, heading in (("regression", "Numbers"), ("class", "Classes")):
         cells = [(cell, champion) for cell, champion in _champions(board) if board.kind(cell) == kind]
         if cells:
@@ -194,45 +217,73 @@ def _less(skill: float) -> str:
 
 
 def _headline_grid(board: Board, cells: Sequence[tuple[Cell, str]], names: Sequence[str]) -> Grid:
-    heads = [("target", ""), ("cutoff", ""), ("champion", ""), *((words.label(name), "num") for name in names)]
-    heads += [(words.label("gap"), "num"), ("n train", "num"), ("n test", "num")]
+    heads = columns("target", "cutoff", "champion", *figure_heads(*names, "gap"), "#n train", "#n test")
     rows = []
     for cell, champion in cells:
         first = board.row(cell, champion, board.loss(cell))
         told = [Text(board.title(cell[:2]), class_="name"), Text(cell[2]), Text(champion, class_="code")]
         told += [_figure(board, cell, champion, name) for name in names]
-        told += [_gap(board, cell, champion), *_counts(first)]
+        told += [_headline_gap(board, cell, champion), *_counts(first)]
         rows.append(("", told))
     return Grid(heads, rows)
+
+
+def _headline_gap(board: Board, cell: Cell, champion: str) -> Text:
+    """The champion's gap, else that of the learned forecaster that the random split was run with."""
+    run = [name for name in board.forecasters(cell) if not is_naive(name) and board.gap(cell, name) is not None]
+    name = champion if champion in run else next(iter(run), champion)
+    return replace(
+        _gap(board, cell, name), note="" if name == champion else "of the default" if name in DEFAULTS else f"of {name}"
+    )
 
 
 def leaderboards(board: Board) -> list[Part]:
     """A table per cell with every forecaster, the random split beside the time split."""
     parts = []
     for pair in board.pairs:
-        grids = [_leaderboard(board, (*pair, cutoff)) for cutoff in board.cutoffs(pair)]
-        parts.append(Part(board.title(pair), grids=grids, folded=len(board.pairs) > 4 and pair != board.pairs[0]))
+        grids = [
+            _leaderboard(board, (*pair, cutoff)) for cutoff in board.cutoffs(pair) if board.forecasters((*pair, cutoff))
+        ]
+        parts.append(Part(board.title(pair), grids=grids, folded=len(board.evidence.cells) >= FOLD_FROM))
     return parts
 
 
 def _leaderboard(board: Board, cell: Cell) -> Grid:
-    names = CLASS if board.kind(cell) == "class" else REGRESSION
+    wanted = CLASS if board.kind(cell) == "class" else REGRESSION
     loss, champion = board.loss(cell), board.evidence.champions.get(cell)
     present = board.forecasters(cell)
-    names = tuple(name for name in names if any(board.row(cell, one, name) for one in present))
-    best = {name: _best(board, cell, present, name) for name in names}
-    heads = [("forecaster", ""), *((words.label(name), "num") for name in names)]
-    heads += [(f"{words.label(loss)}, random split", "num"), (words.label("gap"), "num"), ("n train", "num"), ("n test", "num")]
+    names = [name for name in wanted if any(board.row(cell, one, name) for one in present)]
+    best = {name: _best(board, cell, present, name) for name in (loss, "skill", *names)}
+    heads = columns(
+        "forecaster", *figure_heads(loss, "skill"), f"#{words.label(loss)}, random split", *figure_heads("gap", *names)
+    )
     rows = []
     for one in present:
         tag = "champion" if one == champion else "naive" if is_naive(one) else ""
         told = [Text(one, tag, "code")]
-        told += [_figure(board, cell, one, name, "best" if best[name] == one else "") for name in names]
-        told += [_figure(board, cell, one, loss, split="random"), _gap(board, cell, one), *_counts(board.row(cell, one, loss))]
+        own = {
+            name: _figure(board, cell, one, name, "best" if best[name] == one else "")
+            for name in (loss, "skill", *names)
+        }
+        random = [_figure(board, cell, one, loss, split="random"), _gap(board, cell, one)]
+        told += [own[loss], own["skill"], *random, *(own[name] for name in names)]
         rows.append((tag, told))
-    origins = board.origins(cell)
-    span = f"{words.plural(len(origins), 'origin')}, {origins[0]} to {origins[-1]}" if origins else "no origins"
-    return Grid(heads, rows, f"{cell[2]}: time split, {span}; n train is the mean over them")
+    return Grid(heads, rows, _sizes(board, cell, present))
+
+
+def _sizes(board: Board, cell: Cell, present: Sequence[str]) -> str:
+    """Split, origins and row counts of a cell; all its forecasters share them."""
+    origins, loss = board.origins(cell), board.loss(cell)
+    time = board.row(cell, present[0], loss)
+    random = next((row for one in present if (row := board.row(cell, one, loss, "random"))), None)
+    told = f"{cell[2]} · time split: {words.plural(len(origins), 'origin')}"
+    told += f", {origins[0]} to {origins[-1]}" if origins else ""
+    if time:
+        mean = " (mean)" if len(origins) > 1 else ""
+        told += f", n train {words.count(time[3])}{mean}, n test {words.count(time[4])}"
+    if random:
+        told += f" · random split: n train {words.count(random[3])}, n test {words.count(random[4])}"
+    return told
 
 
 def _best(board: Board, cell: Cell, present: Sequence[str], name: str) -> str | None:
@@ -259,22 +310,22 @@ def against_cutoff(board: Board) -> list[Part]:
 
 
 def _over_cutoffs(board: Board, pair: tuple[str, str], metric: str) -> list[Series]:
+    """A line per forecaster; an R2 below 0 is left out, it would flatten all others."""
     cutoffs = board.cutoffs(pair)
-    champions = {board.evidence.champions.get((*pair, cutoff)) for cutoff in cutoffs}
+    champions = {float(at): board.evidence.champions.get((*pair, cutoff)) for at, cutoff in enumerate(cutoffs)}
     names = sorted({name for cutoff in cutoffs for name in board.forecasters((*pair, cutoff))})
     series = []
     for name in names:
         found = [(float(at), board.row((*pair, cutoff), name, metric)) for at, cutoff in enumerate(cutoffs)]
-        rows = [(at, row) for at, row in found if row]
+        rows = [(at, row) for at, row in found if row and (metric != "r2" or row[0] >= 0)]
         if rows:
-            series.append(_series(name, rows, name in champions))
+            series.append(_series(name, rows, [at for at, champion in champions.items() if champion == name]))
     return series
 
 
-def _series(name: str, rows: Iterable[tuple[float, tuple[float, float, float, int, int]]], strong: bool) -> Series:
-    rows = list(rows)
+def _series(name: str, rows: Sequence[tuple[float, Row]], champion_at: Iterable[float]) -> Series:
     band = [(at, row[1], row[2]) for at, row in rows if _known(row[1]) is not None and _known(row[2]) is not None]
-    return Series(name, [(at, row[0]) for at, row in rows], is_naive(name), strong, band)
+    return Series(name, [(at, row[0]) for at, row in rows], is_naive(name), frozenset(champion_at), band)
 
 
 def over_time(board: Board) -> list[Part]:
@@ -290,18 +341,23 @@ def over_time(board: Board) -> list[Part]:
             series = []
             for name in board.forecasters(cell):
                 if name == naive or not is_naive(name):
-                    found = ((float(at), board.row(cell, name, loss, origin=origin)) for at, origin in enumerate(origins))
+                    found = (
+                        (float(at), board.row(cell, name, loss, origin=origin)) for at, origin in enumerate(origins)
+                    )
                     rows = [(at, row) for at, row in found if row]
                     if rows:
-                        series.append(_series(name, rows, name == board.evidence.champions.get(cell)))
+                        champion = name == board.evidence.champions.get(cell)
+                        series.append(_series(name, rows, [at for at, _ in rows] if champion else []))
             if series and len(origins) > 1:
-                drawings.append(figures.lines(f"at {cutoff}", series, ticks, words.label(loss), "origin (week of the test)"))
+                drawings.append(
+                    figures.lines(f"at {cutoff}", series, ticks, words.label(loss), "origin (week of the test)")
+                )
         parts.append(Part(board.title(pair), drawings))
     return [part for part in parts if part.drawings]
 
 
 def _dates(origins: Sequence[str]) -> list[tuple[float, str]]:
-    step = max(1, -(-len(origins) // 7))
+    step = max(1, -(-len(origins) // 4))
     return [(float(index), origin[2:] if index % step == 0 else "") for index, origin in enumerate(origins)]
 
 
@@ -342,7 +398,7 @@ def intervals(board: Board) -> list[Part]:
                     told = [Text(cutoff), Text(one, tag, "code"), *(_figure(board, cell, one, name) for name in names)]
                     table.append((tag, told))
         if rows:
-            heads = [("cutoff", ""), ("forecaster", ""), *((words.label(name), "num") for name in names)]
+            heads = columns("cutoff", "forecaster", *figure_heads(*names))
             drawing = figures.coverage("Champions: coverage of the 50, 80 and 90 % intervals", rows)
             parts.append(Part(board.title(pair), [drawing], [Grid(heads, table)]))
     return parts
@@ -375,15 +431,15 @@ def classes(board: Board) -> list[Part]:
 
 def _bins(board: Board, cell: Cell) -> dict[str, list[tuple[float, float, int]]]:
     bins: dict[str, list[tuple[float, float, int]]] = {}
-    for row in board.evidence.of("reliability", cell).itertuples():
-        if not is_naive(str(row.forecaster)):
-            bins.setdefault(str(row.forecaster), []).append((float(row.stated), float(row.observed), int(row.n)))
+    for row in records(board.evidence.of("reliability", cell)):
+        if not is_naive(row["forecaster"]):
+            bins.setdefault(row["forecaster"], []).append((float(row["stated"]), float(row["observed"]), int(row["n"])))
     return bins
 
 
 def _confusion(board: Board, cell: Cell) -> Grid:
-    rows = board.evidence.of("confusion", cell)
-    counts = {(int(row.label), bool(row.called)): int(row.n) for row in rows.itertuples()}
+    rows = records(board.evidence.of("confusion", cell))
+    counts = {(int(row["label"]), bool(row["called"])): int(row["n"]) for row in rows}
     told = []
     for actual, name in ((1, "positive"), (0, "negative")):
         total = sum(counts.get((actual, called), 0) for called in (True, False))
@@ -391,11 +447,12 @@ def _confusion(board: Board, cell: Cell) -> Grid:
         for called in (True, False):
             n = counts.get((actual, called), 0)
             right = called == (actual == 1)
-            cells.append(Text(words.count(n), words.share(n / total) if total else "", "num good" if right else "num bad"))
-        told.append(("", [*cells, Text(words.count(total), class_="num")]))
+            cells.append(numeral(words.count(n), words.share(n / total) if total else "", "good" if right else "bad"))
+        told.append(("", [*cells, numeral(words.count(total))]))
     calls = sum(counts.get((actual, True), 0) for actual in (0, 1))
-    caption = f"Confusion matrix at a probability of one half: {words.plural(calls, 'call')} of positive"
-    return Grid([("actual", ""), ("called positive", "num"), ("called negative", "num"), ("all", "num")], told, caption)
+    caption = f"Confusion at a probability of ½: {words.plural(calls, 'positive call')}"
+    heads = columns("actual", "#called positive", "#called negative", "#all")
+    return Grid(heads, told, caption, small=True)
 
 
 def examples(board: Board) -> list[Part]:
@@ -404,9 +461,9 @@ def examples(board: Board) -> list[Part]:
     for cell, _ in _champions(board):
         rows = board.evidence.of("examples", cell)
         if len(rows):
-            heads = [("", ""), ("video", ""), ("known at the cutoff", ""), ("forecast", "num"), ("outcome", "num"), ("off by", "num")]
+            heads = columns("", "video", "known at the cutoff", "#forecast", "#outcome", "#off by")
             order = {"hit": 0, "too low": 1, "too high": 2}
-            listed = sorted(rows.to_dict("records"), key=lambda row: order[row["kind"]])
+            listed = sorted(records(rows), key=lambda row: order[row["kind"]])
             grid = Grid(heads, [("", _example(board, cell, row)) for row in listed])
             parts.append(Part(f"{board.title(cell[:2])} at {cell[2]}", grids=[grid], folded=True))
     return parts
@@ -422,7 +479,7 @@ def _example(board: Board, cell: Cell, row: Mapping[str, Any]) -> list[Text]:
     if board.kind(cell) == "class":
         outcome = "positive" if row["label"] == 1 else "negative"
         off = words.number(abs(row["error"]), 2)
-        return [*told, Text(words.number(row["probability"], 2), class_="num"), Text(outcome, class_="num"), Text(off, class_="num")]
+        return [*told, numeral(words.number(row["probability"], 2)), numeral(outcome), numeral(off)]
     spread = words.between("point", row["lower_80"], row["upper_80"])
     if cell[1] in board.evidence.log_targets:
         low, high = words.raw_count(row["lower_80"]), words.raw_count(row["upper_80"])
@@ -431,7 +488,7 @@ def _example(board: Board, cell: Cell, row: Mapping[str, Any]) -> list[Text]:
         shown = [words.raw_count(row["point"]), words.raw_count(row["value"]), factor]
     else:
         shown = [words.number(row["point"]), words.number(row["value"]), words.number(abs(row["error"]))]
-    return [*told, Text(shown[0], spread, "num"), Text(shown[1], class_="num"), Text(shown[2], class_="num")]
+    return [*told, numeral(shown[0], spread), numeral(shown[1]), numeral(shown[2])]
 
 
 def _known_then(row: Mapping[str, Any]) -> str:
@@ -462,15 +519,18 @@ def importance(board: Board) -> list[Part]:
         drawings = []
         for level, heading in (("group", "Groups of features"), ("column", f"The {BARS} columns that matter most")):
             chosen = rows[rows["level"] == level].sort_values(["value", "feature"], ascending=[False, True]).head(BARS)
-            bars = [(str(row.feature), float(row.value), float(row.lower), float(row.upper)) for row in chosen.itertuples()]
+            bars = [(row["feature"], row["value"], row["lower"], row["upper"]) for row in records(chosen)]
             if bars:
-                drawings.append(figures.bars(heading, bars, f"increase of the {words.label(board.loss(cell))} when shuffled"))
-        first = rows.iloc[0]
+                drawings.append(
+                    figures.bars(heading, bars, f"increase of the {words.label(board.loss(cell))} when shuffled")
+                )
+        first = records(rows)[0]
         caption = (
             f"{name}, origin {words.day(first['origin'])}, {words.plural(int(first['n_test']), 'test row')}, "
             f"shuffled {words.plural(int(first['repeats']), 'time')}; the line is the range over them."
         )
-        parts.append(Part(f"{board.title(cell[:2])} at {cell[2]}", drawings, caption=caption))
+        folded = len(board.evidence.cells) >= FOLD_FROM
+        parts.append(Part(f"{board.title(cell[:2])} at {cell[2]}", drawings, caption=caption, folded=folded))
     return parts
 
 
@@ -483,11 +543,13 @@ def training_size(board: Board) -> list[Part]:
         loss = board.loss(pair)
         for cutoff in board.cutoffs(pair):
             rows = sized[(sized[list(CELL)] == (*pair, cutoff)).all(axis=1) & (sized["metric"] == loss)]
+            rows = rows[rows["origin"] == rows["origin"].max()]
             champion = board.evidence.champions.get((*pair, cutoff))
             series = []
-            for name, group in rows.groupby("forecaster", sort=True):
-                points = [(float(row.n_train), float(row.value)) for row in group.sort_values("n_train").itertuples()]
-                series.append(Series(str(name), points, is_naive(str(name)), name == champion))
+            for name, group in rows.sort_values("n_train").groupby("forecaster", sort=True):
+                points = [(float(row["n_train"]), float(row["value"])) for row in records(group)]
+                at = frozenset(size for size, _ in points) if name == champion else frozenset()
+                series.append(Series(str(name), points, is_naive(str(name)), at))
             sizes = sorted({point for one in series for point, _ in one.points})
             if len(sizes) > 1:
                 ticks = [(size, words.short(size)) for size in sizes]
@@ -499,7 +561,7 @@ def training_size(board: Board) -> list[Part]:
 def comparison(board: Board) -> list[Part]:
     """Targets side by side by the figures that do not depend on their scale."""
     cutoffs = sorted({cell[2] for cell in board.evidence.cells}, key=cutoff_order)
-    heads = [("target", ""), ("figure", ""), *((cutoff, "num") for cutoff in cutoffs)]
+    heads = columns("target", "figure", *(f"#{cutoff}" for cutoff in cutoffs))
     rows = []
     for pair in board.pairs:
         names = ("skill", "auroc", "average_precision") if board.kind(pair) == "class" else ("skill", "r2", "spearman")
@@ -508,7 +570,7 @@ def comparison(board: Board) -> list[Part]:
             for cutoff in cutoffs:
                 cell = (*pair, cutoff)
                 champion = board.evidence.champions.get(cell)
-                told.append(_figure(board, cell, champion, name) if champion else Text(words.MISSING, class_="num"))
+                told.append(_figure(board, cell, champion, name) if champion else numeral(words.MISSING))
             rows.append(("first" if index == 0 else "", told))
     return [Part(grids=[Grid(heads, rows)])] if rows else []
 
@@ -523,19 +585,27 @@ def slices(board: Board) -> list[Part]:
     for pair in board.pairs:
         names = (board.loss(pair), "skill", "auroc" if board.kind(pair) == "class" else "coverage_80")
         cutoffs = [cutoff for cutoff in board.cutoffs(pair) if (*pair, cutoff) in board.evidence.champions]
-        present = sorted({row[4:6] for row in values if row[:2] == pair}, key=lambda row: (SLICES.index(row[0]), _size(row[1])))
-        heads = [("slice", ""), ("", "")]
+        present = sorted(
+            {row[4:6] for row in values if row[:2] == pair}, key=lambda row: (SLICES.index(row[0]), _size(row[1]))
+        )
+        heads = columns("slice", "")
         for cutoff in cutoffs:
-            heads += [(f"n test, {cutoff}", "num"), *((words.label(name), "num") for name in names)]
+            heads += columns(f"#n test, {cutoff}", *figure_heads(*names))
         rows, before = [], ""
         for slice_name, slice_value in present:
-            told = [Text(labels[slice_name] if slice_name != before else "", class_="name"), Text(slice_value)]
+            told = [
+                Text(labels[slice_name] if slice_name != before else "", class_="name"),
+                Text(slice_value, class_="name"),
+            ]
             for cutoff in cutoffs:
                 cell = (*pair, cutoff, board.evidence.champions[(*pair, cutoff)], slice_name, slice_value)
                 found = [values.get((*cell, name)) for name in names]
                 n = next((str(words.count(row[1])) for row in found if row), words.MISSING)
-                told.append(Text(n, class_="num muted"))
-                told += [Text(words.written(name, row[0] if row else None), class_="num") for name, row in zip(names, found, strict=True)]
+                told.append(numeral(n, class_="muted"))
+                told += [
+                    numeral(words.written(name, row[0] if row else None))
+                    for name, row in zip(names, found, strict=True)
+                ]
             rows.append(("first" if slice_name != before else "", told))
             before = slice_name
         if rows:
@@ -556,17 +626,17 @@ def _champions(board: Board) -> list[tuple[Cell, str]]:
 def _figure(board: Board, cell: Cell, forecaster: str, name: str, class_: str = "", split: str = "time") -> Text:
     row = board.row(cell, forecaster, name, split)
     if row is None:
-        return Text(words.MISSING, class_="num muted")
-    return Text(words.written(name, row[0]), words.between(name, _known(row[1]), _known(row[2])), f"num {class_}".strip())
+        return numeral(words.MISSING, class_="muted")
+    return numeral(words.written(name, row[0]), words.between(name, _known(row[1]), _known(row[2])), class_)
 
 
 def _gap(board: Board, cell: Cell, forecaster: str) -> Text:
     gap = board.gap(cell, forecaster)
-    return Text(words.written("gap", gap), class_="num" if gap is not None else "num muted")
+    return numeral(words.written("gap", gap), class_="" if gap is not None else "muted")
 
 
-def _counts(row: tuple[float, float, float, int, int] | None) -> list[Text]:
-    return [Text(words.count(n) if row else words.MISSING, class_="num") for n in (row[3:] if row else (0, 0))]
+def _counts(row: Row | None) -> list[Text]:
+    return [numeral(words.count(n) if row else words.MISSING) for n in (row[3:] if row else (0, 0))]
 
 
 def _known(value: float | None) -> float | None:

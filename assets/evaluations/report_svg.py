@@ -52,17 +52,18 @@ class Drawing:
         size = f'width="{coordinate(self.width)}" height="{coordinate(self.height)}"'
         box = f"0 0 {coordinate(self.width)} {coordinate(self.height)}"
         body = f"<title>{escape(self.title)}</title>" + "".join(self._parts)
-        return Markup(f'<svg {size} viewBox="{box}" role="img">{body}</svg>')  # noqa: S704  every part is escaped above
+        return Markup(f'<svg {size} viewBox="{box}" role="img">{body}</svg>')  # every part is escaped above
 
 
 @dataclass(frozen=True)
 class Scale:
-    """A linear map from values to pixels."""
+    """A map from values to pixels, linear or logarithmic."""
 
     low: float
     high: float
     start: float
     end: float
+    log: bool = False
 
     @classmethod
     def around(
@@ -75,11 +76,25 @@ class Scale:
         low = low if low in include else low - space
         return cls(low, high if high in include and high != low else high + space, start, end)
 
+    @classmethod
+    def logarithmic(cls, values: Sequence[float], start: float, end: float) -> "Scale":
+        """A logarithmic scale that holds some values above 0, with some room."""
+        low, high = min(values), max(values)
+        room = (high / low) ** 0.06
+        return cls(low / room, high * room, start, end, log=True)
+
     def __call__(self, value: float) -> float:
+        """The pixel of a value."""
+        if self.log:
+            return self.start + math.log(value / self.low) / math.log(self.high / self.low) * (self.end - self.start)
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[tuple[float, str]]:
         """Round values inside the scale, with their text."""
+        if self.log:
+            powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            values = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+            return [(value, f"{value:,.10g}") for value in values if self.low <= value <= self.high]
         step = round_step((self.high - self.low) / about)
         digits = max(0, -math.floor(math.log10(step) + 1e-9))
         first = math.ceil(self.low / step - 1e-9)

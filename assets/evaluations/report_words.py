@@ -21,7 +21,7 @@ class Figure:
 
     Attributes:
         label: Column heading.
-        meaning: One sentence for the glossary.
+        meaning: One sentence for the glossary; empty where another entry says it.
         form: `number` on the target's scale, `share` written in per cent, `factor`.
         digits: Digits after the point.
     """
@@ -55,28 +55,41 @@ FIGURES: dict[str, Figure] = {
     "recall": Figure("recall", "Share of the positives that are called (probability ≥ ½).", "share", 1),
     "f1": Figure("F1", "Harmonic mean of precision and recall at a probability of one half."),
     "precision_at_recall_10": Figure(
-        "precision at 10 % recall", "Best precision among the thresholds that find at least a tenth of the positives.", "share", 1
+        "precision at 10 % recall",
+        "Best precision among the thresholds that find at least a tenth of the positives.",
+        "share",
+        1,
     ),
     "lift_10": Figure(
         "lift at 10 %",
-        f"Share of positives among the {TOP_SHARE:.0%} with the highest probability over the share among all.",
+        f"Share of positives among the {100 * TOP_SHARE:g} % with the highest probability over the share among all.",
         "factor",
         2,
     ),
-    "ndcg_10": Figure("NDCG at 10 %", f"Discounted gain of the ranking's top {TOP_SHARE:.0%} over the best possible."),
-    "brier": Figure("Brier", "Mean squared error of the probability; lower is better."),
-    "ece": Figure("ECE", f"Mean gap between stated and observed share over {ECE_BINS} bins of probability.", "share", 1),
-    "coverage_50": Figure("coverage 50", "Share of outcomes inside their 50 % interval; right is 50 %.", "share", 1),
-    "coverage_80": Figure("coverage 80", "Share of outcomes inside their 80 % interval; right is 80 %.", "share", 1),
-    "coverage_90": Figure("coverage 90", "Share of outcomes inside their 90 % interval; right is 90 %.", "share", 1),
-    "width_50": Figure("width 50", "Mean width of the 50 % intervals."),
-    "width_80": Figure("width 80", "Mean width of the 80 % intervals; narrow is good only where coverage is right."),
-    "width_90": Figure("width 90", "Mean width of the 90 % intervals."),
-    "interval_score_50": Figure("interval score 50", "The same at 50 %."),
-    "interval_score_80": Figure(
-        "interval score 80", "Width plus a penalty for each outcome outside (10 times its distance at 80 %); lower is better."
+    "ndcg_10": Figure(
+        "NDCG at 10 %", f"Discounted gain of the ranking's top {100 * TOP_SHARE:g} % over the best possible."
     ),
-    "interval_score_90": Figure("interval score 90", "The same at 90 %."),
+    "brier": Figure("Brier", "Mean squared error of the probability; lower is better."),
+    "ece": Figure(
+        "ECE", f"Mean gap between stated and observed share over {ECE_BINS} bins of probability.", "share", 1
+    ),
+    "coverage_50": Figure("coverage 50", "", "share", 1),
+    "coverage_80": Figure(
+        "coverage 80",
+        "Share of outcomes inside their 80 % interval; right is 80 %, and alike at 50 and 90.",
+        "share",
+        1,
+    ),
+    "coverage_90": Figure("coverage 90", "", "share", 1),
+    "width_50": Figure("width 50", ""),
+    "width_80": Figure("width 80", "Mean width of the 80 % intervals; narrow is good only where coverage is right."),
+    "width_90": Figure("width 90", ""),
+    "interval_score_50": Figure("interval score 50", ""),
+    "interval_score_80": Figure(
+        "interval score 80",
+        "Width plus a penalty for each outcome outside (10 times its distance at 80 %); lower is better.",
+    ),
+    "interval_score_90": Figure("interval score 90", ""),
     "gap": Figure(
         "optimism gap",
         "How much smaller the loss looks on a random split than on the time split: what a random split would have promised "
@@ -104,22 +117,26 @@ def written(name: str, value: float | None) -> str:
 
 
 def between(name: str, lower: float | None, upper: float | None) -> str:
-    """An interval as text, empty where there is none."""
-    if lower is None or upper is None or not (math.isfinite(lower) and math.isfinite(upper)):
+    """An interval as text, empty where there is none or it has no width."""
+    if lower is None or upper is None or not (math.isfinite(lower) and math.isfinite(upper)) or lower == upper:
         return ""
     low, high = written(name, lower), written(name, upper)
     return f"{low.removesuffix(' %')} to {high}"
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A decimal number with a true minus and no negative zero."""
+    """A decimal number with a true minus and no negative zero; large ones lose digits that say nothing."""
+    return _decimal(value, digits if abs(value) < 10 else max(digits - 2, 0))
+
+
+def _decimal(value: float, digits: int) -> str:
     text = f"{value:,.{digits}f}"
     return text.lstrip("-") if float(text.replace(",", "")) == 0 else text.replace("-", MINUS)
 
 
 def share(value: float, digits: int = 1) -> str:
     """A share in per cent."""
-    return number(100 * value, digits) + " %"
+    return number(100 * value, 0) + " %" if abs(value) >= 1 else _decimal(100 * value, digits) + " %"
 
 
 def count(value: float) -> str:
