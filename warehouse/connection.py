@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -221,6 +221,10 @@ class Warehouse:
                 _sweep(self.home / SPILL)
             _threads.sessions[self.path] = _Session(con, mode, process)
             yield
+        except BaseException:
+            if os.getpid() == process:
+                _detach(con)
+            raise
         finally:
             if os.getpid() == process:
                 _threads.sessions.pop(self.path, None)
@@ -324,6 +328,13 @@ def _connect(database: str, spill: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(database, config={**_CONFIG, "temp_directory": str(_spill_directory(spill))})
     con.execute("SET TimeZone = 'UTC'")
     return con
+
+
+def _detach(con: duckdb.DuckDBPyConnection) -> None:
+    """Give the file back although the error at hand may still refer to a result of it."""
+    with suppress(duckdb.Error):  # not attached, or DuckDB has given up on it: closing does the rest
+        con.execute("USE memory")
+        con.execute("DETACH warehouse")
 
 
 def _copy_attached(

@@ -146,9 +146,27 @@ def test_failed_extract_frees_the_lock(home: Path) -> None:
 
 def test_result_that_streams_on_is_an_error(home: Path) -> None:
     warehouse = Warehouse(home)
+    with warehouse.write() as con:
+        replace_partition(con, SNAPSHOTS, snapshots(100_000), DAY, NEXT_DAY)
+    assert sorted(path.name for path in home.glob("*.duckdb*")) == ["warehouse.duckdb"]
     with pytest.raises(RuntimeError, match="still streams"), warehouse.read() as con:
-        stream = con.execute("FROM range(1000000)").to_arrow_reader(10)
-    stream.close()
+        stream = con.execute("FROM raw.snapshots").to_arrow_reader(10)
+    assert stream.read_next_batch().num_rows > 0
+
+
+@pytest.mark.parametrize("mode", ["read", "write"])
+def test_error_keeps_nothing_open(home: Path, mode: str) -> None:
+    streams = []
+
+    def fail_while_streaming() -> None:
+        with getattr(Warehouse(home), mode)() as con:
+            streams.append(con.execute("FROM range(1000000)").to_arrow_reader(10))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_while_streaming()
+    run_script(OUTSIDER, Warehouse(home).path, 0, "write")
+    streams[0].close()
 
 
 @pytest.mark.parametrize(("mode", "mine"), [("write", "read"), ("read", "write"), ("write", "write")])
