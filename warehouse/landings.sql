@@ -103,7 +103,7 @@ WHERE NOT loser.stood AND loser.place > 1 AND winner.place = 1
 SELECT landing_id, row_number, any_value(video_id) AS video_id, any_value(observed_at) AS observed_at,
     any_value(known_at) AS known_at, CASE WHEN bool_and(same) THEN 'duplicate' ELSE 'conflict' END AS reason,
     min(kept_landing_id) AS kept_landing_id
-FROM lost ANTI JOIN surviving USING (landing_id, row_number)
+FROM lost {unless_surviving}
 GROUP BY landing_id, row_number
 
 -- name: insert_duplicates
@@ -126,7 +126,7 @@ SELECT landing.landing_id, coalesce(stands.records, 0) AS accepted, coalesce(los
     coalesce(aside.records, 0) AS quarantined, stands.known_at
 FROM arriving_landings AS landing
 LEFT JOIN (
-    SELECT landing_id, count(DISTINCT row_number) AS records, max(known_at) AS known_at FROM surviving GROUP BY landing_id
+    SELECT landing_id, count({record}) AS records, max(known_at) AS known_at FROM surviving GROUP BY landing_id
 ) AS stands USING (landing_id)
 LEFT JOIN (SELECT landing_id, count(*) AS records FROM lost_records GROUP BY landing_id) AS lost USING (landing_id)
 LEFT JOIN (SELECT landing_id, count(*) AS records FROM arriving_quarantine GROUP BY landing_id) AS aside USING (landing_id)

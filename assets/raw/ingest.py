@@ -6,7 +6,6 @@ No Dagster here: the assets and the command line call these functions.
 
 import json
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,7 +22,7 @@ from assets.raw.readers import Reading
 from assets.raw.store import files, unfinished
 from resources.settings import Settings, midnight
 from warehouse import landings
-from warehouse.connection import Warehouse, scratch
+from warehouse.connection import Warehouse
 from warehouse.landings import Counts, Landing, LandingsNeededError, Resolved
 
 __all__ = ["IngestError", "LandingResult", "files", "ingest", "replay", "reread", "unfinished"]
@@ -290,7 +289,7 @@ def _write(
     now: datetime,
 ) -> LandingResult:
     """Resolve and write a landing, with the others that have to be read again for it."""
-    with closing(scratch()) as con:
+    with mapping.workbench() as con:
         mapped = _map(con, landing, adapter, reading, settings, now)
         resolved = Resolved((mapped.landing,), *landings.resolve(con, landing.kind, "tagged"), mapped.quarantine, mapped.days)
         while True:
@@ -327,7 +326,7 @@ def _with_others(
         adapter = adapters.stored(landing.adapter, warehouse.home)
         reading = _read_stored(warehouse, settings, landing, adapter)
         fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
-        with closing(scratch()) as other:
+        with mapping.workbench() as other:
             others.append(_map(other, fresh, adapter, reading, settings, now))
             records.append(other.execute("SELECT * FROM tagged").to_arrow_table())
     first = con.execute("SELECT * FROM tagged").to_arrow_table()

@@ -32,20 +32,21 @@ CREATE OR REPLACE MACRO written_digits(x) AS
          WHEN regexp_full_match(x, '[0-9]{1,3}([ \x{00A0}\x{202F}][0-9]{3})+') THEN regexp_replace(x, '[^0-9]', '', 'g')
          WHEN regexp_full_match(x, '[0-9]+,[0-9]{1,2}') THEN replace(x, ',', '.')
          ELSE x END;
-CREATE OR REPLACE MACRO scaled_count(parts) AS
-    whole_count(round(try_cast(written_digits(parts[1]) AS DOUBLE)
-        * CASE parts[2] WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END,
-        CASE WHEN parts[2] = '' THEN 6 ELSE 0 END));
+-- "541.2K", "1,234 views": digits, a scale, a word. `one(x, f)` would be the name for list_transform([x], f)[1]: it
+-- computes x once, where naming it twice would compute it twice.
+CREATE OR REPLACE MACRO scaled_count(part) AS
+    whole_count(round(try_cast(written_digits(part.digits) AS DOUBLE)
+        * CASE part.scale WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END,
+        CASE WHEN part.scale = '' THEN 6 ELSE 0 END));
 CREATE OR REPLACE MACRO written_count(x) AS
-    CASE WHEN regexp_full_match(lower(trim(x)), 'no (views|likes|comments)') THEN 0
-         ELSE list_transform([list_value(
-                regexp_extract(lower(trim(x)), '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*[kmb]?\s*[a-z]*$', 1),
-                regexp_extract(lower(trim(x)), '^[0-9][0-9., \x{00A0}\x{202F}]*?\s*([kmb]?)\s*(?:views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$', 1))],
-            lambda parts: CASE WHEN regexp_full_match(lower(trim(x)), '[0-9][0-9., \x{00A0}\x{202F}]*\s*[kmb]?\s*(?:views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?')
-                THEN scaled_count(parts) END)[1] END;
+    list_transform(
+        [regexp_extract(lower(trim(x)),
+            '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*([kmb]?)\s*(views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$',
+            ['digits', 'scale', 'word'])],
+        lambda part: CASE WHEN regexp_full_match(lower(trim(x)), 'no (views|likes|comments)') THEN 0 ELSE scaled_count(part) END)[1];
 CREATE OR REPLACE MACRO cheap_count(x) AS whole_count(try_cast(x AS DOUBLE));
 CREATE OR REPLACE MACRO parse_count(x) AS
-    CASE WHEN try_cast(x AS DOUBLE) IS NOT NULL THEN whole_count(try_cast(x AS DOUBLE)) ELSE written_count(x) END;
+    CASE WHEN try_cast(x AS DOUBLE) IS NULL THEN written_count(x) ELSE cheap_count(x) END;
 -- Where a scraper writes 0 for "not found" and a true 0 cannot be.
 CREATE OR REPLACE MACRO cheap_positive_count(x) AS nullif(cheap_count(x), 0);
 CREATE OR REPLACE MACRO parse_positive_count(x) AS nullif(parse_count(x), 0);
@@ -53,10 +54,10 @@ CREATE OR REPLACE MACRO finite(d) AS CASE WHEN isfinite(d) THEN d END;
 CREATE OR REPLACE MACRO cheap_number(x) AS finite(try_cast(x AS DOUBLE));
 CREATE OR REPLACE MACRO parse_number(x) AS
     coalesce(finite(try_cast(rtrim(trim(x), '% ') AS DOUBLE)), CAST(written_count(x) AS DOUBLE));
-CREATE OR REPLACE MACRO cheap_bool(x) AS NULL::BOOLEAN;
 CREATE OR REPLACE MACRO parse_bool(x) AS
     CASE WHEN lower(x) IN ('true', '1', 'yes', 't', 'y', '1.0') THEN TRUE
          WHEN lower(x) IN ('false', '0', 'no', 'f', 'n', '0.0') THEN FALSE END;
+CREATE OR REPLACE MACRO cheap_bool(x) AS parse_bool(x);
 
 -- Times (naive UTC; a stated offset is applied) ---------------------------------------------------------------------
 CREATE OR REPLACE MACRO epoch_time(d) AS
@@ -98,22 +99,21 @@ CREATE OR REPLACE MACRO tiktok_second(id, seen) AS
 
 -- Durations (seconds; -1 and labels such as SHORTS say that there is none) ------------------------------------------
 CREATE OR REPLACE MACRO is_no_duration(x) AS is_missing(x) OR upper(trim(x)) IN ('-1', '-1.0', 'SHORTS', 'LIVE', 'UPCOMING', '--:--');
-CREATE OR REPLACE MACRO clock_seconds(parts) AS
-    CASE len(parts) WHEN 2 THEN try_cast(parts[1] AS DOUBLE) * 60 + try_cast(parts[2] AS DOUBLE)
-         WHEN 3 THEN try_cast(parts[1] AS DOUBLE) * 3600 + try_cast(parts[2] AS DOUBLE) * 60 + try_cast(parts[3] AS DOUBLE) END;
-CREATE OR REPLACE MACRO unit_seconds(x, unit, seconds) AS
-    coalesce(try_cast(regexp_extract(x, '([0-9]+(?:[.][0-9]+)?)' || unit, 1) AS DOUBLE), 0) * seconds;
-CREATE OR REPLACE MACRO parse_written_duration(x) AS
-    CASE WHEN regexp_full_match(trim(x), '(?:[0-9:]+\s*/\s*)?[0-9]{1,3}(:[0-5]?[0-9]){1,2}')
-            THEN clock_seconds(string_split(regexp_extract(trim(x), '([0-9:]+)$', 1), ':'))
-         WHEN regexp_full_match(upper(trim(x)), '(P([0-9]+D)?T?)?([0-9]+H)?([0-9]+M)?([0-9]+([.][0-9]+)?S)?') AND regexp_matches(x, '[0-9]')
-            THEN unit_seconds(upper(x), 'D', 86400) + unit_seconds(upper(x), 'H', 3600)
-                + unit_seconds(upper(x), 'M', 60) + unit_seconds(upper(x), 'S', 1) END;
-CREATE OR REPLACE MACRO sane_duration(d) AS CASE WHEN d >= 0 AND d <= 86400 THEN d END;
-CREATE OR REPLACE MACRO cheap_duration(x) AS sane_duration(try_cast(x AS DOUBLE));
+CREATE OR REPLACE MACRO number_of(digits) AS coalesce(try_cast(digits AS DOUBLE), 0);
+CREATE OR REPLACE MACRO seconds_of(part) AS
+    number_of(part.d) * 86400 + number_of(part.h) * 3600 + number_of(part.m) * 60 + number_of(part.s);
+CREATE OR REPLACE MACRO written_duration(x) AS
+    list_transform(
+        [CASE WHEN contains(x, ':')
+            THEN regexp_extract(x, '^(?:[0-9:]+\s*/\s*)?()(?:([0-9]{1,2}):)?([0-9]{1,3}):([0-5]?[0-9])$', ['d', 'h', 'm', 's'])
+            ELSE regexp_extract(upper(x), '^(?:P(?:([0-9]+)D)?T?)?(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:[.][0-9]+)?)S)?$',
+                ['d', 'h', 'm', 's']) END],
+        lambda part: CASE WHEN concat(part.d, part.h, part.m, part.s) <> '' THEN seconds_of(part) END)[1];
+CREATE OR REPLACE MACRO sane_duration(d) AS list_filter([d], lambda seconds: seconds BETWEEN 0 AND 86400)[1];
+CREATE OR REPLACE MACRO cheap_duration(x) AS
+    CASE WHEN try_cast(x AS DOUBLE) BETWEEN 0 AND 86400 THEN try_cast(x AS DOUBLE) END;
 CREATE OR REPLACE MACRO parse_duration(x) AS
-    sane_duration(CASE WHEN is_no_duration(x) THEN NULL
-        ELSE coalesce(try_cast(x AS DOUBLE), parse_written_duration(x)) END);
+    CASE WHEN NOT is_no_duration(x) THEN coalesce(cheap_duration(x), sane_duration(written_duration(trim(x)))) END;
 
 -- Lists and labels -------------------------------------------------------------------------------------------------
 CREATE OR REPLACE MACRO quoted_items(x) AS
@@ -129,7 +129,6 @@ CREATE OR REPLACE MACRO parse_tags(x) AS
 CREATE OR REPLACE MACRO parse_thumbnail(x) AS
     CASE WHEN starts_with(x, 'http') THEN x
          ELSE nullif(regexp_extract(x, '[''"]url[''"]\s*:\s*[''"]([^''"]+)', 1), '') END;
-CREATE OR REPLACE MACRO cheap_status(x) AS NULL::VARCHAR;
 CREATE OR REPLACE MACRO parse_status(x) AS
     CASE replace(lower(trim(x)), ' ', '_')
         WHEN 'live' THEN 'live' WHEN 'public' THEN 'live' WHEN 'unlisted' THEN 'live' WHEN 'available' THEN 'live'
@@ -137,3 +136,4 @@ CREATE OR REPLACE MACRO parse_status(x) AS
         WHEN 'age_restricted' THEN 'age_restricted' WHEN 'region_blocked' THEN 'region_blocked'
         WHEN 'unavailable' THEN 'unavailable' WHEN 'needs_auth' THEN 'unavailable'
         WHEN 'premium_only' THEN 'unavailable' WHEN 'subscriber_only' THEN 'unavailable' END;
+CREATE OR REPLACE MACRO cheap_status(x) AS parse_status(x);

@@ -26,6 +26,8 @@ ENVELOPE = "envelope"
 ROW_NUMBER = "row_number"
 _HEAD = 1 << 16
 _EXCERPT = 10_000
+# Rows per batch: DuckDB scans batches in parallel.
+_BATCH = 122_880
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
 _DELIMITERS = (",", "\t", ";", "|")
 
@@ -141,7 +143,8 @@ def _numbered(table: pa.Table, skipped: Sequence[int]) -> pa.Table:
     numbers = np.arange(1, table.num_rows + len(skipped) + 1, dtype=np.int64)
     if skipped:
         numbers = np.delete(numbers, np.asarray(skipped, dtype=np.int64) - 1)
-    return table.append_column(ROW_NUMBER, pa.array(numbers))
+    numbered = table.append_column(ROW_NUMBER, pa.array(numbers))
+    return pa.Table.from_batches(numbered.to_batches(max_chunksize=_BATCH), numbered.schema)
 
 
 # CSV ----------------------------------------------------------------------------------------------------------------
