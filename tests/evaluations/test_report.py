@@ -159,22 +159,39 @@ def raw_tables(videos: pd.DataFrame) -> Tables:
     return {"raw.landings": pd.DataFrame([landing]), "raw.videos": raw}
 
 
+def figures_of(predictions: pd.DataFrame) -> pd.DataFrame:
+    """What the forecasts give; figures of the same forecasts are made once."""
+    print_of = int(
+        pd.util.hash_pandas_object(
+            predictions.sort_values(["source", "target", "cutoff", "split", "forecaster", "video_id"]), index=False
+        ).sum()
+    )
+    if print_of not in _figures:
+        cells = predictions.groupby(["source", "target", "cutoff"], sort=True)
+        settings = load_settings(Path("none"))
+        _figures[print_of] = pd.concat(
+            [evaluate(rows, Task.of(settings, *cell[1:])) for cell, rows in cells], ignore_index=True
+        )
+    return _figures[print_of]
+
+
+_figures: dict[int, pd.DataFrame] = {}
+
+
 def fill(home: Path, tables: Tables, *, figures: pd.DataFrame | None = None) -> Warehouse:
     """A warehouse with these rows, and the figures that the forecasts give."""
     warehouse = Warehouse(home)
-    settings = load_settings(home)
     if figures is None:
-        cells = tables["evaluations.predictions"].groupby(["source", "target", "cutoff"], sort=True)
-        figures = pd.concat([evaluate(rows, Task.of(settings, *cell[1:])) for cell, rows in cells], ignore_index=True)
-    for name, frame in {**tables, "evaluations.metrics": figures}.items():
-        declared = table(name)
-        rows = frame.reindex(columns=list(declared.column_names))
-        for column in declared.columns:
-            if column.type in ("INTEGER", "BIGINT"):
-                rows[column.name] = rows[column.name].astype("Int64")
-            elif rows[column.name].isna().all():
-                rows[column.name] = pd.Series([None] * len(rows), dtype=object)
-        with warehouse.write() as con:
+        figures = figures_of(tables["evaluations.predictions"])
+    with warehouse.write() as con:
+        for name, frame in {**tables, "evaluations.metrics": figures}.items():
+            declared = table(name)
+            rows = frame.reindex(columns=list(declared.column_names))
+            for column in declared.columns:
+                if column.type in ("INTEGER", "BIGINT"):
+                    rows[column.name] = rows[column.name].astype("Int64")
+                elif rows[column.name].isna().all():
+                    rows[column.name] = pd.Series([None] * len(rows), dtype=object)
             replace_rows(con, declared, as_arrow(rows, name), {})
     return warehouse
 
