@@ -13,9 +13,9 @@ FORBIDDEN = {
     "primary key": r"\bPRIMARY\s+KEY\b",
     "index": r"\bCREATE\s+(UNIQUE\s+)?INDEX\b",
     "sequence": r"\bCREATE\s+(OR\s+REPLACE\s+)?(TEMP(ORARY)?\s+)?SEQUENCE\b|\bNEXTVAL\s*\(",
-    "enum": r"\bENUM\s*\(",
     "user type": r"\bCREATE\s+TYPE\b",
-    # A cast to a fixed size computes and stores nothing, so it may stay.
+    # A cast computes and stores nothing, so it may name an enum or a fixed size.
+    "enum": r"(?<!::)(?<!AS )\bENUM\s*\(",
     "fixed-size vector": r"(?<!::)(?<!AS )\b(FLOAT|DOUBLE|REAL|INTEGER|BIGINT)\s*\[\s*\d+\s*\]",
 }
 
@@ -72,6 +72,7 @@ def test_embedded_sql_stays_in_the_subset() -> None:
         "CREATE SEQUENCE s",
         "SELECT nextval('s')",
         "CREATE TYPE mood AS ENUM ('a')",
+        "CREATE TABLE t (mood ENUM ('a', 'b'))",
         "CREATE TABLE t (v FLOAT[384])",
     ],
 )
@@ -80,7 +81,7 @@ def test_scan_finds(sql: str) -> None:
 
 
 def test_scan_lets_casts_pass() -> None:
-    assert violations("SELECT array_cosine_similarity(v::FLOAT[384], CAST(w AS FLOAT[384]))") == []
+    assert violations("SELECT array_cosine_similarity(v::FLOAT[384], CAST(w AS FLOAT[384])), m::ENUM('a')") == []
 
 
 def test_only_the_connection_opens_duckdb() -> None:
