@@ -20,7 +20,7 @@ from assets.evaluations.report_data import Cell, Evidence, cutoff_order, records
 from assets.evaluations.report_figures import Series
 from assets.evaluations.scoring import POOLED, SLICES
 
-REGRESSION = ("r2", "growth_r2", "rmse", "spearman", "mape", "coverage_80", "interval_score_80")  # fmt: skip
+REGRESSION = ("r2", "growth_r2", "coverage_80", "interval_score_80", "rmse", "spearman", "mape")
 CLASS = (
     "auroc", "average_precision", "f1", "precision", "recall", "accuracy", "precision_at_recall_10", "lift_10", "ndcg_10", "ece",
 )  # fmt: skip
