@@ -8,19 +8,27 @@ from datetime import timedelta
 import dagster as dg
 
 from assets.policies import markdown
+from assets.raw.assets import DAILY_TABLES
 from resources.home import Home
 from warehouse.contracts import Table, table
 
 STALE_AFTER = timedelta(hours=48)
+INGESTED = tuple(f"raw.{name}" for name in DAILY_TABLES)
+BESIDE = {"raw.landing_days": "raw.landings", "raw.duplicates": "raw.landings", "lineage.partitions": "lineage.columns"}
+"""Tables that are no asset of their own, each with the asset that stands for them."""
 
 
-def contract_check(full_name: str) -> dg.AssetChecksDefinition:
-    """The blocking check that a table's rows keep its contract: key, required columns, minima."""
+def contract_check(full_name: str, on: str | None = None) -> dg.AssetChecksDefinition:
+    """The blocking check that a table's rows keep its contract: key, required columns, minima.
+
+    A table that is no asset of its own is checked on the asset that writes it, `on`.
+    """
     declared = table(full_name)
 
     @dg.asset_check(
-        asset=dg.AssetKey(full_name.split(".")),
-        name="contract",
+        asset=dg.AssetKey((on or full_name).split(".")),
+        name=f"{declared.name}_contract" if on else "contract",
+        additional_deps=_written_by_landings(on or full_name),
         blocking=True,
         description=f"Unique by {', '.join(declared.key)}; required columns are filled; counts are not negative.",
     )
@@ -29,6 +37,12 @@ def contract_check(full_name: str) -> dg.AssetChecksDefinition:
         return dg.AssetCheckResult(passed=not any(broken.values()), metadata={"rows": rows, **broken})
 
     return contract
+
+
+def _written_by_landings(full_name: str) -> list[dg.AssetKey]:
+    """Ingestion writes the raw days without being their asset: where it runs, their checks come after it."""
+    landings = dg.AssetKey(["raw", "landings"])
+    return [landings] if full_name in INGESTED else []
 
 
 def violations(home: Home, declared: Table) -> tuple[int, dict[str, int]]:
@@ -90,6 +104,7 @@ def conservation(home: Home) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset=["raw", "snapshots"],
+    additional_deps=_written_by_landings("raw.snapshots"),
     description=f"The newest observation of each source is at most {STALE_AFTER // timedelta(hours=1)} h old; a warning otherwise.",
 )
 def fresh_by_event_time(home: Home) -> dg.AssetCheckResult:
@@ -110,4 +125,6 @@ def fresh_by_event_time(home: Home) -> dg.AssetCheckResult:
 
 def table_checks(tables: list[str]) -> list[dg.AssetChecksDefinition]:
     """All checks on tables: the contract of each, conservation and freshness."""
-    return [*(contract_check(name) for name in tables), conservation, fresh_by_event_time]
+    own = [contract_check(name) for name in tables]
+    beside = [contract_check(name, on) for name, on in BESIDE.items()]
+    return [*own, *beside, conservation, fresh_by_event_time]

@@ -12,14 +12,17 @@ from assets.raw.assets import DAILY_TABLES
 CHAIN_TAG = "upswell/chain"
 """On the runs of a nightly refresh: when one succeeds, the next stage follows."""
 
+_RAW_DAYS = [dg.AssetKey(["raw", name]) for name in DAILY_TABLES]
+
 ingestion = dg.define_asset_job(
     "ingestion",
-    selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"]),
+    selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"])
+    | dg.AssetSelection.checks_for_assets(*_RAW_DAYS),
     description="Every complete file of the inbox becomes a landing and rows of the raw tables.",
 )
 raw_days = dg.define_asset_job(
     "raw_days",
-    selection=dg.AssetSelection.assets(*(["raw", name] for name in DAILY_TABLES)),
+    selection=dg.AssetSelection.assets(*_RAW_DAYS),
     description="Reads the landings that touch some days once more.",
 )
 features = dg.define_asset_job(
