@@ -58,23 +58,31 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
     warehouse = home.warehouse
     paths = [Path(path) for path in config.paths] or waiting(home.inbox)
     results: list[LandingResult] = []
+    refused: list[str] = []
     for number, path in enumerate(paths, start=1):
         try:
             results.append(ingest(warehouse, home.settings, path, source=config.source, now=home.now()))
         except IngestError as error:
+            if path.is_relative_to(home.inbox) and not path.exists():
+                context.log.info(f"{path.name} has left the inbox: another run or an earlier try has taken it")
+                continue
             context.log.error(str(error))
             _refuse(home, path, error)
+            refused.append(path.name)
             continue
         if path.is_relative_to(home.inbox):
-            path.unlink()
+            path.unlink(missing_ok=True)
         if number % 25 == 0 or number == len(paths):
             context.log.info(f"{number} of {len(paths)} files ingested")
-    for day in sorted(_days_of(warehouse, [result.landing_id for result in results if not result.already_known])):
-        for name in DAILY_TABLES:
-            context.log_event(dg.AssetMaterialization(["raw", name], partition=day.isoformat()))
-    yield dg.MaterializeResult(
-        asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, len(paths))
-    )
+    for name, day, rows in _rows_by_day(
+        warehouse, [result.landing_id for result in results if not result.already_known]
+    ):
+        context.log_event(
+            dg.AssetMaterialization(
+                ["raw", name], partition=day.isoformat(), metadata={"dagster/partition_row_count": rows}
+            )
+        )
+    yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, refused))
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
 
 
@@ -147,16 +155,24 @@ def _refuse(home: Home, path: Path, error: IngestError) -> None:
     shutil.move(path, home.refused / path.name)
 
 
-def _days_of(warehouse: Warehouse, landing_ids: list[str]) -> set[date]:
-    with warehouse.read() as con:
-        found = con.execute(
-            "SELECT DISTINCT day FROM raw.landing_days WHERE list_contains(?, landing_id)", [landing_ids]
-        ).fetchall()
+def _rows_by_day(warehouse: Warehouse, landing_ids: list[str]) -> list[tuple[str, date, int]]:
+    """Per raw table and day that some landings touch, how many rows the table has now."""
+    counted = " UNION ALL ".join(
+        f"""SELECT '{name}' AS name, day, count(t.landing_id) AS "rows" FROM touched
+            LEFT JOIN raw.{name} t ON t.observed_at >= day AND t.observed_at < day + INTERVAL 1 DAY GROUP BY ALL"""
+        for name in DAILY_TABLES
+    )
     first, last = date.fromisoformat(daily.get_first_partition_key() or ""), date.max - timedelta(days=1)
-    return {day for (day,) in found if first <= day <= last}
+    with warehouse.read() as con:
+        return con.execute(
+            f"""WITH touched AS (SELECT DISTINCT day FROM raw.landing_days
+                    WHERE list_contains($landings, landing_id) AND day BETWEEN $first AND $last)
+                {counted} ORDER BY ALL""",
+            {"landings": landing_ids, "first": first, "last": last},
+        ).fetchall()
 
 
-def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_given: int) -> dict[str, Any]:
+def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], refused: list[str]) -> dict[str, Any]:
     reasons = sum((Counter(result.reasons) for result in results), Counter())
     with warehouse.read() as con:
         totals = con.execute(
@@ -166,8 +182,8 @@ def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], files_
         ).fetchall()
     names = ("source", "landings", "read", "accepted", "duplicate", "quarantined")
     return {
-        "files": files_given,
-        "refused": files_given - len(results),
+        "files": len(results),
+        "refused": len(refused),
         "already known": sum(result.already_known for result in results),
         "records read": sum(result.rows_read for result in results),
         "accepted": sum(result.accepted for result in results),
