@@ -183,17 +183,28 @@ def load_settings(home: Path) -> Settings:
             raise SettingsError(f"{own}: not YAML: {error}") from error
         if not isinstance(loaded, dict):
             raise SettingsError(f"{own}: expected a mapping of settings, such as `start: 2024-01-01`")
-        targets = {**values["targets"], **(loaded.get("targets") or {})}
-        values = {
-            **values,
-            **loaded,
-            "evaluation": {**values["evaluation"], **(loaded.get("evaluation") or {})},
-            "targets": {name: value for name, value in targets.items() if value is not None},
-        }
+        values = _override(values, loaded, own)
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
+
+
+def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The shipped values with those of a home's file; `targets` and `evaluation` by their own keys, null removes a target."""
+    for key in ("targets", "evaluation"):
+        if not isinstance(loaded.get(key) or {}, dict):
+            raise SettingsError(f"{path}: {key}: expected a mapping such as in {SHIPPED.name}, got {loaded[key]!r}")
+    targets = {**shipped["targets"], **(loaded.get("targets") or {})}
+    evaluation = {**shipped["evaluation"], **(loaded.get("evaluation") or {})}
+    if "cutoffs" in loaded and "cutoffs" not in (loaded.get("evaluation") or {}):
+        evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded["cutoffs"]
+    return {
+        **shipped,
+        **loaded,
+        "evaluation": evaluation,
+        "targets": {name: target for name, target in targets.items() if target is not None},
+    }
 
 
 def _explain(path: Path, error: ValidationError) -> str:

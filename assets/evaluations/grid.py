@@ -38,8 +38,7 @@ def cells(
 ) -> list[Cell]:
     """The cells that exist among those asked for; what is not asked for is the settings' evaluation grid.
 
-    Unless asked for by name, `0h` is left out where the anchor is the publish time: nothing has been observed by then that
-    `pre` does not know.
+    Unless asked for by name, `0h` is left out where the anchor is the publish time: few videos have been observed by then.
 
     Raises:
         ValueError: An unknown target or cutoff, or a pair that cannot be forecast honestly was asked for by name.

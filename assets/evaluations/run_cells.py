@@ -3,7 +3,7 @@
 A crash loses at most the origin in work; the next run goes on with what is missing. Fitting is in `backtest`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
+from joblib import Parallel, cpu_count, delayed
 
 from assets.evaluations.backtest import Fitted, OriginResult, run_origin, run_random, split
 from assets.evaluations.grid import Cell, data_version, origins_of
@@ -95,24 +96,32 @@ def run_cells(
     for number, (cell, origins) in enumerate(plan.items(), start=1):
         frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
         done = _done(warehouse, cell)
-        for origin in (origin for origin in origins if start <= origin < end):
-            version = data_version(_seen_at(frame, origin))
-            if done.get(str(origin)) == version:
-                progress.unchanged += 1
-                continue
-            result = run_origin(frame, settings, cell.target, cell.cutoff, origin)
+        asked = [origin for origin in origins if start <= origin < end]
+        versions = {origin: data_version(_seen_at(frame, origin)) for origin in asked}
+        wanted = [origin for origin in asked if done.get(str(origin)) != versions[origin]]
+        progress.unchanged += len(asked) - len(wanted)
+        for result in _run_origins(frame, settings, cell, wanted):
             progress.unavailable.update(result.unavailable)
             if result.reason:
-                progress.skipped[f"{cell} at {origin}"] = result.reason
+                progress.skipped[f"{cell} at {result.origin}"] = result.reason
                 continue
-            made = Made(version, run_id, now)
-            _store(warehouse, settings, cell, frame, result, made, keep=origin == origins[-1])
+            made = Made(versions[result.origin], run_id, now)
+            _store(warehouse, settings, cell, frame, result, made, keep=result.origin == origins[-1])
             progress.fitted += 1
-        if origins and start <= origins[-1] < end and done.get("random") != _random_version(frame, origins):
-            made = Made(_random_version(frame, origins), run_id, now)
-            _store_random(warehouse, settings, cell, frame, origins, made)
-        log(f"backtest {number} of {len(plan)}: {cell}, {len(origins)} origins")
+        if origins and origins[-1] in asked and done.get("random") != _random_version(frame, origins):
+            _store_random(warehouse, settings, cell, frame, origins, Made(_random_version(frame, origins), run_id, now))
+        log(f"backtest {number} of {len(plan)}: {cell}, {len(wanted)} of {len(asked)} origins fitted")
     return progress
+
+
+def _run_origins(
+    frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequence[date]
+) -> Iterator[OriginResult]:
+    """The results of the origins in their order, each as soon as it is there; a process per core where there are several."""
+    one = delayed(run_origin)
+    workers = min(len(origins), cpu_count())
+    tasks = (one(frame, settings, cell.target, cell.cutoff, origin) for origin in origins)
+    yield from Parallel(n_jobs=max(workers, 1), return_as="generator")(tasks)
 
 
 def _seen_at(frame: pd.DataFrame, origin: date) -> pd.DataFrame:

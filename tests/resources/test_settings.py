@@ -142,7 +142,6 @@ def test_errors_name_the_file_and_the_field(tmp_path: Path, text: str, field: st
     assert str(home / "upswell.yaml") in str(caught.value) and field in str(caught.value)
 
 
-_LIST = pytest.mark.xfail(raises=TypeError, reason="a list or text where a mapping belongs is not yet refused clearly")
 
 
 @pytest.mark.parametrize(
@@ -151,8 +150,8 @@ _LIST = pytest.mark.xfail(raises=TypeError, reason="a list or text where a mappi
         "start: [",
         "- a\n- b",
         "just text",
-        pytest.param("targets: [a]", marks=_LIST),
-        pytest.param("evaluation: all", marks=_LIST),
+        "targets: [a]",
+        "evaluation: all",
     ],
 )
 def test_a_file_of_another_form_is_a_settings_error(tmp_path: Path, text: str) -> None:
