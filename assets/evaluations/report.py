@@ -187,12 +187,12 @@ def _tiles(board: Board, evidence: Evidence, done: list[Check]) -> list[tuple[st
     roles = evidence.tables["roles"]
     time = roles[roles["split"] == "time"]
     audits = evidence.tables["audits"]
-    unequal, rows = int(audits["unequal"].sum()), int(audits["rows"].sum())
+    unequal = int(audits["unequal"].sum())
     findings = sum(len(check.findings) for check in done)
     origins = sorted({origin for cell in evidence.cells for origin in board.origins(cell)})
-    audited = (words.MISSING, "no audit is stored", "") if not rows else (
-        words.count(unequal), f"of {words.plural(rows, 'audited row')} differ", "bad" if unequal else "good"
-    )  # fmt: skip
+    audited = (words.MISSING, "no audit is stored", "")
+    if len(audits):
+        audited = (words.count(unequal), "rows that the latest audit found to differ", "bad" if unequal else "good")
     return [
         (words.count(time["forecasts"].sum()), "forecasts graded on later videos", ""),
         (

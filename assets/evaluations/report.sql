@@ -132,10 +132,12 @@ ORDER BY p.source, p.target, p.cutoff, p.kind, abs(p.error) * CASE WHEN p.kind =
 SELECT * FROM evaluations.importance WHERE $source::VARCHAR IS NULL OR source = $source ORDER BY ALL
 
 -- name: audits
-SELECT audit_id, source, target, cutoff, count(DISTINCT video_id) AS rows,
-       count(DISTINCT video_id) FILTER (NOT equal) AS unequal
+-- The latest audit. One without differences is a single row for all sources, whose `found` says what was compared.
+SELECT source, target, cutoff, count(DISTINCT video_id) AS rows, count(DISTINCT video_id) FILTER (NOT equal) AS unequal,
+       max(found) FILTER (equal) AS compared
 FROM evaluations.audits
-WHERE $source::VARCHAR IS NULL OR source = $source
+WHERE audit_id = (SELECT audit_id FROM evaluations.audits ORDER BY audited_at DESC, audit_id LIMIT 1)
+  AND ($source::VARCHAR IS NULL OR source IN ($source, 'all'))
 GROUP BY ALL
 ORDER BY ALL
 
@@ -143,7 +145,8 @@ ORDER BY ALL
 SELECT source, target, cutoff, "column", count(*) AS rows, min(video_id) AS example,
        arg_min(expected, video_id) AS expected, arg_min(found, video_id) AS found
 FROM evaluations.audits
-WHERE NOT equal AND ($source::VARCHAR IS NULL OR source = $source)
+WHERE NOT equal AND audit_id = (SELECT audit_id FROM evaluations.audits ORDER BY audited_at DESC, audit_id LIMIT 1)
+  AND ($source::VARCHAR IS NULL OR source IN ($source, 'all'))
 GROUP BY ALL
 ORDER BY ALL
 

@@ -24,13 +24,12 @@ SAMPLE = 20_000
 EXAMPLES = 4
 _UNIT = "\x1f"
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
-# What the page depends on, and columns that say when or by which run rather than what.
+# What the page depends on besides the audit, and columns that say when rather than what.
 _SOURCES = {
     "evaluations.splits": (),
     "evaluations.predictions": (),
     "evaluations.metrics": (),
     "evaluations.importance": (),
-    "evaluations.audits": ("run_id", "audited_at"),
     "raw.landings": ("received_at",),
     "raw.duplicates": (),
     "raw.quarantine": (),
@@ -139,8 +138,10 @@ def ordered(metrics: pd.DataFrame) -> tuple[Cell, ...]:
 
 
 def cutoff_order(cutoff: str) -> tuple[int, float, str]:
-    """Sorts cutoffs by age, `pre` first."""
-    return (0, 0.0, cutoff) if cutoff == "pre" else (1, cutoff_age(cutoff).total_seconds(), cutoff)
+    """Sorts cutoffs by age, `pre` first, and `all` of them before that."""
+    if cutoff in ("all", "pre"):
+        return 0, 0.0, cutoff
+    return 1, cutoff_age(cutoff).total_seconds(), cutoff
 
 
 def _measured(settings: Settings, target: str) -> str:
@@ -155,14 +156,20 @@ def _is_log(settings: Settings, target: str) -> bool:
 
 def _fingerprint(con: duckdb.DuckDBPyConnection, source: str | None) -> str:
     """sha256 over the count and the order-free hash of the rows of each table."""
-    prints: dict[str, tuple[object, ...] | None] = {}
+    prints: dict[str, object] = {}
     for name, left_out in _SOURCES.items():
         chosen = f"* EXCLUDE ({', '.join(left_out)})" if left_out else "*"
         rows = f"SELECT {chosen} FROM {name} WHERE $source::VARCHAR IS NULL OR source = $source"
-        prints[name] = con.execute(
-            f"SELECT count(*), sum(hash(r)::HUGEINT)::VARCHAR FROM ({rows}) r", {"source": source}
-        ).fetchone()
+        prints[name] = _print_of(con, rows, source)
+    for name in ("audits", "audit_differences"):
+        prints[name] = _print_of(con, queries()[name], source)
     return hashlib.sha256(json.dumps(prints).encode()).hexdigest()
+
+
+def _print_of(con: duckdb.DuckDBPyConnection, rows: str, source: str | None) -> tuple[object, ...] | None:
+    return con.execute(
+        f"SELECT count(*), sum(hash(r)::HUGEINT)::VARCHAR FROM ({rows}) r", {"source": source}
+    ).fetchone()
 
 
 def _data_version(versions: pd.DataFrame) -> str:

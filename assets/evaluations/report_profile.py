@@ -155,19 +155,15 @@ def rank_correlations(frame: pd.DataFrame) -> list[tuple[str, float]]:
 
 def audit(evidence: Evidence) -> list[Part]:
     """What the leakage audit compared, and what differed."""
-    audits = evidence.tables["audits"]
-    heads = columns("source", "target", "cutoff", "audit", "#rows compared", "#rows that differ")
+    audits = records(evidence.tables["audits"])
+    heads = columns("source", "target", "cutoff", "compared", "#rows that differ")
     rows = []
-    for row in sorted(records(audits), key=lambda row: (row["source"], row["target"], cutoff_order(row["cutoff"]))):
-        told = [
-            Text(row["source"], class_="name"),
-            Text(row["target"]),
-            Text(row["cutoff"]),
-            Text(row["audit_id"], class_="code"),
-        ]
-        differ = Text(words.count(row["unequal"]), class_="num bad" if row["unequal"] else "num good")
-        rows.append(("", [*told, numeral(words.count(row["rows"])), differ]))
-    grids = [Grid(heads, rows)] if rows else []
+    for row in sorted(audits, key=lambda row: (row["source"], row["target"], cutoff_order(row["cutoff"]))):
+        told = [Text(row["source"], class_="name"), Text(row["target"]), Text(row["cutoff"])]
+        compared = row["compared"] if isinstance(row["compared"], str) else words.plural(row["rows"], "row")
+        differ = numeral(words.count(row["unequal"]), class_="bad" if row["unequal"] else "good")
+        rows.append(("", [*told, Text(compared), differ]))
+    grids = [Grid(heads, rows, "The latest audit")] if rows else []
     differences = []
     for row in records(evidence.tables["audit_differences"]):
         told = [Text(row["column"], class_="code"), Text(f"{row['source']} / {row['target']} / {row['cutoff']}")]

@@ -453,17 +453,31 @@ def test_rows_outside_their_week_are_a_finding(tmp_path: Path) -> None:
     assert "1 rows outside the week after their origin" in findings[0]
 
 
+def audit_section(home: Path, audits: pd.DataFrame, **options: Any) -> str:
+    report = report_of(home, {**tables_of(), "evaluations.audits": audits}, **options)
+    return text_of(report.html.split('<section id="audit">')[1].split("</section>")[0])
+
+
 def test_an_audit_that_differs_names_the_column(tmp_path: Path) -> None:
-    tables = tables_of()
-    tables["evaluations.audits"] = audit_rows("demo", equal=False)
-    section = text_of(report_of(tmp_path, tables).html.split('<section id="audit">')[1].split("</section>")[0])
+    section = audit_section(tmp_path, audit_rows("demo", equal=False))
+    assert "demo all 24h 1 row 1" in section
     assert "views_log demo / all / 24h 1 t0-00 3.5 9.9" in section
+
+
+def test_only_the_latest_audit_counts_and_one_of_all_sources_says_what_it_compared(tmp_path: Path) -> None:
+    clean = audit_rows("all").assign(
+        audit_id="later", cutoff="all", video_id="", found="90 values of 3 rows", audited_at=datetime(2024, 6, 1)
+    )
+    audits = pd.concat([audit_rows("demo", equal=False), clean], ignore_index=True)
+    section = audit_section(tmp_path, audits, source="demo")
+    assert "all all all 90 values of 3 rows 0" in section
+    assert "views_log" not in section
 
 
 def test_made_from_follows_the_rows_and_not_the_run(page: Report, tmp_path: Path) -> None:
     tables = tables_of()
     tables["evaluations.audits"] = tables["evaluations.audits"].assign(
-        run_id="another", audited_at=datetime(2025, 1, 1)
+        audit_id="next", run_id="another", audited_at=datetime(2025, 1, 1)
     )
     same = report_of(tmp_path / "run", tables)
     assert (same.made_from, same.html) == (page.made_from, page.html)
