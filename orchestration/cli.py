@@ -174,24 +174,39 @@ def ingest(
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """Keep files byte for byte and read them into the raw tables."""
+    """Keep files byte for byte and read them into the raw tables; a file that is refused does not stop the others."""
+    from assets.raw.errors import IngestError
     from assets.raw.ingest import ingest as ingest_file
     from assets.raw.store import files
+    from orchestration.runs import note_landings
 
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
     time = _time(observed_at, "--observed-at")
-    results = []
+    results, refused = [], []
     for path in (file for given in paths for file in files(given)):
-        result = ingest_file(
-            warehouse, settings, path, source=source, kind=as_.value, observed_at=time, mapping=mapping,
-            now=clock.now(warehouse.home),
-        )  # fmt: skip
-        results.append(vars(result))
+        try:
+            result = ingest_file(
+                warehouse,
+                settings,
+                path,
+                source=source,
+                kind=as_.value,
+                observed_at=time,
+                mapping=mapping,
+                now=clock.now(warehouse.home),
+            )
+        except IngestError as error:
+            refused.append(str(error))
+            continue
+        results.append(result)
         if not json_:
             people.print(_landing_line(path, result))
-    if json_:
-        print_json(results)
+    if json_ and (results or not refused):
+        print_json([vars(result) for result in results])
+    note_landings(warehouse.home, results)
+    if refused:
+        raise UsageError("\n".join(refused))
 
 
 def _landing_line(path: Path, result: Any) -> str:
@@ -496,7 +511,8 @@ def main() -> None:
         if os.environ.get("UPSWELL_DEBUG"):
             raise
         text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-        sys.stderr.write(f"upswell: {' '.join(text.split())}\n")
+        lines = text.splitlines() if isinstance(error, UsageError) else [" ".join(text.split())]
+        sys.stderr.writelines(f"upswell: {line}\n" for line in lines)
         raise SystemExit(2) from None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluations.assets import Grid
-from assets.raw.assets import waiting
+from assets.raw.assets import landing_metadata, materialized_days, waiting
+from assets.raw.ingest import LandingResult
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
 from resources.home import Home
@@ -36,6 +37,15 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
         shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     return dg.DagsterInstance.get()
+
+
+def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:
+    """Tells the home's instance what the command line has ingested, so that the UI shows it like a run's work."""
+    home, instance = Home(path=str(folder)), open_instance(folder)
+    metadata = landing_metadata(home.warehouse, results, [])
+    instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
+    for materialization in materialized_days(home.warehouse, results):
+        instance.report_runless_asset_event(materialization)
 
 
 class Runs:
@@ -82,7 +92,7 @@ class Runs:
         origins = stale_origins(self.home, grid)
         if not origins:
             return []
-        config = {"ops": {"backtests": {"config": grid.model_dump(exclude_none=True)}}}
+        config = {"ops": {"run_backtests": {"config": grid.model_dump(exclude_none=True)}}}
         return [self.execute("backtests", tags=range_tags(origins[0], origins[-1]), config=config)]
 
     def refresh(self, grid: Grid) -> Refreshed:

@@ -6,7 +6,7 @@ Wiring only; reading, parsing and resolving are in the modules beside this one.
 import hashlib
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -74,20 +74,14 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
             path.unlink(missing_ok=True)
         if number % 25 == 0 or number == len(paths):
             context.log.info(f"{number} of {len(paths)} files ingested")
-    for name, day, rows in _rows_by_day(
-        warehouse, [result.landing_id for result in results if not result.already_known]
-    ):
-        context.log_event(
-            dg.AssetMaterialization(
-                ["raw", name], partition=day.isoformat(), metadata={"dagster/partition_row_count": rows}
-            )
-        )
-    yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=_landing_metadata(warehouse, results, refused))
+    for materialization in materialized_days(warehouse, results):
+        context.log_event(materialization)
+    yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=landing_metadata(warehouse, results, refused))
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
 
 
 @dg.multi_asset(
-    name="raw_days",
+    name="reread_days",
     specs=[
         dg.AssetSpec(
             ["raw", name],
@@ -172,7 +166,16 @@ def _rows_by_day(warehouse: Warehouse, landing_ids: list[str]) -> list[tuple[str
         ).fetchall()
 
 
-def _landing_metadata(warehouse: Warehouse, results: list[LandingResult], refused: list[str]) -> dict[str, Any]:
+def materialized_days(warehouse: Warehouse, results: Sequence[LandingResult]) -> Iterator[dg.AssetMaterialization]:
+    """The raw tables and days that new landings have written, as events."""
+    written = [result.landing_id for result in results if not result.already_known]
+    for name, day, rows in _rows_by_day(warehouse, written) if written else ():
+        metadata = {"dagster/partition_row_count": rows}
+        yield dg.AssetMaterialization(["raw", name], partition=day.isoformat(), metadata=metadata)
+
+
+def landing_metadata(warehouse: Warehouse, results: Sequence[LandingResult], refused: Sequence[str]) -> dict[str, Any]:
+    """What became of the records of some landings, and of all landings so far."""
     reasons = sum((Counter(result.reasons) for result in results), Counter())
     with warehouse.read() as con:
         totals = con.execute(
