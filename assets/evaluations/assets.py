@@ -40,7 +40,7 @@ def latest_origins(home: Home, grid: Grid) -> int | None:
 
 
 @dg.multi_asset(
-    name="backtests",
+    name="run_backtests",
     specs=[
         dg.AssetSpec(
             name.split("."),
