@@ -30,7 +30,6 @@ ROW = "(row)"
 """Stands for a column where a whole row is missing, or there although it should not be."""
 UNDECLARED = "(undeclared)"
 _ABSENT, _PRESENT = "absent", "present"
-_FRAME = "training_set"
 _METRIC = "metric_"
 
 
@@ -118,18 +117,86 @@ def audit(
     compared = _Comparison()
     with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
         furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
-        tell(f"building {len(drawn)} rows from what was known by their cutoffs")
-        videos = furnish("video", [_video_world(row, known) for row in drawn])
+        tell(f"building {len(drawn)} rows and {len(outcomes)} outcomes from what was known then")
+        matured = sorted({(row["source"], row["video_id"], row["matured_at"]) for row in outcomes})
+        videos = furnish(
+            "videos", [*(_video_world(row, known) for row in drawn), *(_outcome_world(*row, known) for row in matured)]
+        )
         _compare_videos(compared, warehouse, videos, drawn, known)
+        _compare_outcomes(compared, videos, outcomes)
         platform = furnish("platform", _platform_worlds(drawn))
         tell(f"comparing {len(platform.worlds)} days of their sources")
         _compare_platform(compared, warehouse, platform)
-        tell(f"building {len(outcomes)} outcomes from what was known when they matured")
-        moments = sorted({(row["source"], row["video_id"], row["matured_at"]) for row in outcomes})
-        targets = furnish(
-            "outcome", [_outcome_world(source, video, moment, known) for source, video, moment in moments]
-        )
-        _compare_outcomes(compared, targets, outcomes)
+    return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingSet:
+    """A frame that something is fitted on.
+
+    Attributes:
+        frame: Rows in the columns of `assets.features.frame.load_frame`.
+        target: Target of the frame.
+        cutoff: Cutoff of the frame.
+        origin: Moment at which the fit is made (naive UTC); None where none is.
+    """
+
+    frame: "pd.DataFrame"
+    target: str
+    cutoff: str
+    origin: datetime | None = None
+
+    @property
+    def table(self) -> str:
+        """What differences of this set are listed under."""
+        return f"training_sets.{self.target}"
+
+
+def audit_training_sets(
+    sets: Sequence[TrainingSet],
+    warehouse: Warehouse,
+    settings: Settings,
+    anchors: Anchors,
+    *,
+    samples: int = 50,
+    seed: int,
+    now: datetime,
+    folder: Path,
+    progress: Progress | None = None,
+) -> AuditResult:
+    """Makes sampled rows of training sets again from what was known, and compares every column to the bit.
+
+    All rows are held to the origin: the forecast's moment and the maturity of the label lie before it. A column that the
+    contract does not derive from the feature tables is a difference in itself.
+
+    Args:
+        sets: The training sets.
+        warehouse: The home that they were made from; only read.
+        settings: Defines the targets.
+        anchors: Anchor per source.
+        samples: How many rows of each set to make again.
+        seed: Decides which.
+        now: The time that the sets were made at, or later (naive UTC).
+        folder: Existing folder for the second home, which is removed at the end.
+        progress: Told what is being done.
+    """
+    begun = perf_counter()
+    compared = _Comparison()
+    for each in sets:
+        compared.differences += [*_undeclared(each), *_repeated(each), *_late(each)]
+    drawn = [(each, row) for each in sets for row in _draw_rows(each, samples, seed)]
+    known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for _, row in drawn], now)
+    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
+        furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
+        (progress or (lambda _: None))(f"building {len(drawn)} training rows from what was known then")
+        worlds = [_video_world(row, known) for _, row in drawn]
+        worlds += [_outcome_world(row["source"], row["video_id"], row["matured_at"] or now, known) for _, row in drawn]
+        videos = furnish("videos", worlds)
+        platform = furnish("platform", _platform_worlds(row for _, row in drawn))
+        again = Warehouse(Path(scratch) / "frames")
+        _gather(again, videos, platform, drawn, sets)
+        for position, each in enumerate(sets):
+            _compare_frame(compared, again, settings, position, each, [row for of, row in drawn if of is each])
     return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
 
 
@@ -148,62 +215,18 @@ def audit_training_set(
     folder: Path,
     progress: Progress | None = None,
 ) -> AuditResult:
-    """Makes sampled rows of a training frame again from what was known, and compares every column to the bit.
-
-    All rows are held to the origin: the forecast's moment and the maturity of the label lie before it. A column that the
-    contract does not derive from the feature tables is a difference in itself.
-
-    Args:
-        frame: Frame in the columns of `assets.features.frame.load_frame`.
-        warehouse: The home that it was made from; only read.
-        settings: Defines the target.
-        anchors: Anchor per source.
-        target: Target of the frame.
-        cutoff: Cutoff of the frame.
-        origin: Moment at which a model is fitted on the frame (naive UTC); None where none is.
-        samples: How many rows to make again.
-        seed: Decides which.
-        now: The time that the frame was made at, or later (naive UTC).
-        folder: Existing folder for the second home, which is removed at the end.
-        progress: Told what is being done.
-    """
-    begun = perf_counter()
-    tell = progress or (lambda _: None)
-    compared = _Comparison()
-    compared.differences += [*_undeclared(frame, cutoff), *_repeated(frame, cutoff)]
-    if origin is not None:
-        compared.differences += late_rows(frame, cutoff, origin)
-    drawn = _draw_rows(frame, cutoff, samples, seed)
-    known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for row in drawn], now)
-    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
-        furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
-        tell(f"building {len(drawn)} rows of {target} at {cutoff} from what was known")
-        homes = [
-            furnish("video", [_video_world(row, known) for row in drawn]),
-            furnish("platform", _platform_worlds(drawn)),
-            furnish(
-                "outcome",
-                [_outcome_world(row["source"], row["video_id"], row.get("matured_at") or now, known) for row in drawn],
-            ),
-        ]
-        again = Warehouse(Path(scratch) / "frame")
-        _gather(again, homes, cutoff)
-        for source in sorted({row["source"] for row in drawn}):
-            expected = {row["video_id"]: row for row in _records(load_frame(again, settings, source, target, cutoff))}
-            for row in drawn:
-                if row["source"] == source:
-                    compared.add(row, _FRAME, expected.get(row["video_id"]), _declared(row, cutoff))
-    return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
-
-
-def late_rows(train: "pd.DataFrame", cutoff: str, origin: datetime) -> list[Difference]:
-    """Training rows that could not have been trained on at an origin: a later moment, a later label or none."""
-    found = []
-    for row in _records(train):
-        for column in ("as_of", "matured_at"):
-            if row[column] is None or row[column] > origin:
-                found.append(_difference(row, cutoff, _FRAME, column, f"at or before {origin}", row[column]))
-    return found
+    """The audit of one training set; see `audit_training_sets`, which shares its second home among several."""
+    return audit_training_sets(
+        [TrainingSet(frame, target, cutoff, origin)],
+        warehouse,
+        settings,
+        anchors,
+        samples=samples,
+        seed=seed,
+        now=now,
+        folder=folder,
+        progress=progress,
+    )
 
 
 @dataclass
@@ -255,12 +278,12 @@ def _draw(warehouse: Warehouse, samples: int, seed: int, now: datetime, source: 
     )
 
 
-def _draw_rows(frame: "pd.DataFrame", cutoff: str, samples: int, seed: int) -> list[dict[str, Any]]:
+def _draw_rows(of: TrainingSet, samples: int, seed: int) -> list[dict[str, Any]]:
     import numpy as np
 
-    ordered = frame.sort_values(["source", "video_id"], kind="stable")
+    ordered = of.frame.sort_values(["source", "video_id"], kind="stable")
     chosen = np.random.default_rng(seed).permutation(len(ordered))[:samples]
-    return [{**row, "cutoff": cutoff} for row in _records(ordered.iloc[np.sort(chosen)])]
+    return [{**row, "cutoff": of.cutoff} for row in _records(ordered.iloc[np.sort(chosen)])]
 
 
 def _matured(warehouse: Warehouse, drawn: Iterable[Row]) -> list[dict[str, Any]]:
@@ -283,16 +306,16 @@ def _video_world(row: Row, known: Known) -> World:
     """Moment by the raw data's own anchor, so that a stored `as_of` cannot excuse itself."""
     subject = known.get((row["source"], row["video_id"]))
     if subject is None:
-        return World(row["source"], row["as_of"], row["video_id"])
+        return World(row["source"], row["as_of"], row["video_id"], True)
     moment = subject.anchor_at + cutoff_age(row["cutoff"])
-    return World(row["source"], moment, row["video_id"], subject.record_at, subject.snapshot_at)
+    return World(row["source"], moment, row["video_id"], True, subject.record_at, subject.snapshot_at)
 
 
 def _outcome_world(source: str, video: str, moment: datetime, known: Known) -> World:
     subject = known.get((source, video))
     if subject is None:
         return World(source, moment, video)
-    return World(source, moment, video, subject.record_at, subject.snapshot_at)
+    return World(source, moment, video, False, subject.record_at, subject.snapshot_at)
 
 
 def _platform_worlds(drawn: Iterable[Row]) -> list[World]:
@@ -364,42 +387,74 @@ def _by_key(rows: Iterable[tuple[int, dict[str, Any]]]) -> dict[tuple[Any, ...],
     return found
 
 
-def _gather(again: Warehouse, homes: Sequence[SecondHome], cutoff: str) -> None:
-    """Puts the rows of all worlds under their own names into one home, from which a frame can be loaded."""
+def _gather(
+    again: Warehouse,
+    videos: SecondHome,
+    platform: SecondHome,
+    drawn: Sequence[tuple[TrainingSet, Row]],
+    sets: Sequence[TrainingSet],
+) -> None:
+    """Puts the rows of all worlds under their own ids into one home, where each training set is a source of its own."""
     import pyarrow as pa
 
-    rows: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = {}
-    for home in homes:
-        names = {
-            "video": ("content", "engagement", "channel", "metrics"),
-            "platform": ("context",),
-            "outcome": ("targets",),
-        }
-        for name in names[home.kind]:
-            declared = table(f"features.{name}")
-            for world, row in home.rows(name):
-                about = name != "context" or row["day"] == platform_day(home.worlds[world])
-                if about and row.get("cutoff", cutoff) == cutoff:
-                    rows.setdefault(name, {})[tuple(row[column] for column in declared.key)] = row
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name in ("content", "engagement", "channel", "metrics", "targets"):
+        for world, row in videos.rows(name):
+            of, _ = drawn[world % len(drawn)]
+            about_outcome = world >= len(drawn)
+            if about_outcome is (name == "targets") and row.get("cutoff", of.cutoff) == of.cutoff:
+                found.setdefault(name, []).append({**row, "source": _own_source(sets.index(of), row["source"])})
+    for world, row in platform.rows("context"):
+        if row["day"] == platform_day(platform.worlds[world]):
+            found.setdefault("context", []).extend(
+                {**row, "source": _own_source(position, row["source"])} for position in range(len(sets))
+            )
     with again.write() as con:
-        for name, found in rows.items():
+        for name, rows in found.items():
             declared = table(f"features.{name}")
-            columns = {column: [row[column] for row in found.values()] for column in declared.column_names}
+            columns = {column: [row[column] for row in rows] for column in declared.column_names}
             replace_rows(con, declared, pa.table(columns), {})
 
 
-def _undeclared(frame: "pd.DataFrame", cutoff: str) -> list[Difference]:
+def _compare_frame(
+    compared: _Comparison, again: Warehouse, settings: Settings, position: int, of: TrainingSet, drawn: Sequence[Row]
+) -> None:
+    for source in sorted({row["source"] for row in drawn}):
+        frame = load_frame(again, settings, _own_source(position, source), of.target, of.cutoff)
+        expected = {row["video_id"]: {**row, "source": source} for row in _records(frame)}
+        for row in drawn:
+            if row["source"] == source:
+                compared.add(row, of.table, expected.get(row["video_id"]), _declared(row, of.cutoff))
+
+
+def _own_source(position: int, source: str) -> str:
+    return f"{position}/{source}"
+
+
+def _undeclared(of: TrainingSet) -> list[Difference]:
     """Columns that the contract does not derive from the feature tables."""
     return [
-        Difference("", "", cutoff, _FRAME, str(column), UNDECLARED, _PRESENT)
-        for column in frame.columns
-        if not _is_declared(str(column), cutoff)
+        Difference("", "", of.cutoff, of.table, str(column), UNDECLARED, _PRESENT)
+        for column in of.frame.columns
+        if not _is_declared(str(column), of.cutoff)
     ]
 
 
-def _repeated(frame: "pd.DataFrame", cutoff: str) -> list[Difference]:
-    repeated = frame[frame.duplicated(["source", "video_id"])]
-    return [_difference(row, cutoff, _FRAME, ROW, "once", "repeated") for row in _records(repeated)]
+def _repeated(of: TrainingSet) -> list[Difference]:
+    repeated = of.frame[of.frame.duplicated(["source", "video_id"])]
+    return [_difference(row, of.cutoff, of.table, ROW, "once", "repeated") for row in _records(repeated)]
+
+
+def _late(of: TrainingSet) -> list[Difference]:
+    """Rows that could not have been trained on at the origin: a later moment, a later label or none."""
+    if of.origin is None:
+        return []
+    by_origin = f"at or before {of.origin}"
+    return [
+        _difference(row, of.cutoff, of.table, column, by_origin, row[column])
+        for column in ("as_of", "matured_at")
+        for row in _records(of.frame[~(of.frame[column] <= of.origin)])
+    ]
 
 
 def _is_declared(column: str, cutoff: str) -> bool:

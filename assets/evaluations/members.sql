@@ -1,11 +1,11 @@
--- Which videos each world holds: its subject; with $channels every video that was ever recorded with one of its channels;
--- in a world without subject (an empty one) every video of the source of which anything became usable in the seven days before the moment.
--- Reads: $worlds (world, source, moment, subject, ...), $channels, raw.videos, raw.snapshots.
+-- Which videos each world holds: its subject; with_channel, every video that was ever recorded with one of its channels;
+-- without subject (an empty one), every video of the source of which anything became usable in the week before the moment.
+-- Reads: $worlds (world, source, moment, subject, with_channel, ...), raw.videos, raw.snapshots.
 WITH asked AS (SELECT * FROM (SELECT unnest($worlds, recursive := true))),
 own_channels AS (
     SELECT DISTINCT a.world, v.source, v.channel_id FROM asked a
     JOIN raw.videos v ON v.source = a.source AND v.video_id = a.subject
-    WHERE $channels AND v.channel_id IS NOT NULL
+    WHERE a.with_channel AND v.channel_id IS NOT NULL
 ),
 usable_days AS (
     SELECT DISTINCT source, video_id, CAST(usable_at AS DATE) AS day FROM (

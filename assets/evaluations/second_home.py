@@ -17,15 +17,14 @@ from resources.settings import MeasuredTarget, Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 
-Kind = Literal["video", "outcome", "platform"]
-"""What a world is about: a video and its channel, a video alone up to its outcome, or a source's last week."""
+Kind = Literal["videos", "platform"]
+"""What the worlds of a home are about: each a video, or each a source's last week."""
 
 _SQL = Path(__file__).parent
 _COUNTS = ("views", "likes", "comments", "shares", "saves")
 _TEXTS = ("title", "description", "url", "thumbnail_url", "category", "language")
 _RAW: Mapping[Kind, tuple[str, ...]] = {
-    "video": ("videos", "snapshots", "channels", "metrics", "labels", "availability"),
-    "outcome": ("videos", "snapshots", "channels", "metrics", "labels", "availability"),
+    "videos": ("videos", "snapshots", "channels", "metrics", "labels", "availability"),
     "platform": ("videos", "snapshots"),
 }
 _LATER = timedelta(days=1)
@@ -41,6 +40,7 @@ class World:
         source: Source of the rows.
         moment: Rows observed or known later are left out.
         subject: Video that the world is about; None for a source's last week.
+        with_channel: Whether the world has the other videos of the subject's channel.
         record_at: Observation time of the record that the subject's content is taken from. It is what is being forecast,
             so the world has it even where it came to be known later.
         snapshot_at: Observation time of the subject's first snapshot; where that was known later, it is there without counts.
@@ -49,6 +49,7 @@ class World:
     source: str
     moment: datetime
     subject: str | None = None
+    with_channel: bool = False
     record_at: datetime | None = None
     snapshot_at: datetime | None = None
 
@@ -128,6 +129,7 @@ class SecondHome:
                 "source": world.source,
                 "moment": world.moment,
                 "subject": world.subject or "",
+                "with_channel": world.with_channel,
                 "record_at": world.record_at or datetime.min,
                 "snapshot_at": world.snapshot_at or datetime.min,
             }
@@ -145,10 +147,9 @@ class SecondHome:
             copies["channels"] = f"""SELECT * FROM raw.channels SEMI JOIN (
                 SELECT DISTINCT source, channel_id FROM raw.videos SEMI JOIN {videos} USING (source, video_id))
                 USING (source, channel_id)"""
-        parameters = {"worlds": worlds, "channels": self.kind == "video"}
         facts = first.extract(
             {"worlds": "SELECT * FROM (SELECT unnest($worlds, recursive := true))", "members": members, **copies},
-            parameters,
+            {"worlds": worlds},
         )
         with facts, self.warehouse.write() as con:
             for name in copies:
@@ -192,11 +193,9 @@ def platform_day(world: World) -> date:
 
 
 def _features(kind: Kind) -> tuple[str, ...]:
-    if kind == "outcome":
-        return ("content", "targets")
-    if kind == "platform":
-        return ("content", "levels", "context")
-    return tuple(name for name in TABLES if name not in ("context", "targets"))
+    return (
+        ("content", "levels", "context") if kind == "platform" else tuple(name for name in TABLES if name != "context")
+    )
 
 
 def _usable(name: str) -> str:
