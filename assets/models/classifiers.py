@@ -85,14 +85,14 @@ class TfidfLogistic(LearnedClassifier):
 
     name = "tfidf_logistic"
 
-    def __init__(self, C: float = 0.3, max_words: int = 3000, smoothing: float = 5.0, random_state: int = 0) -> None:
+    def __init__(self, C: float = 0.3, max_terms: int = 3000, smoothing: float = 5.0, random_state: int = 0) -> None:
         self.C = C
-        self.max_words = max_words
+        self.max_terms = max_terms
         self.smoothing = smoothing
         self.random_state = random_state
 
     def _new_matrix(self) -> LinearMatrix:
-        return LinearMatrix(self.max_words, self.smoothing, self.random_state)
+        return LinearMatrix(self.max_terms, self.smoothing, self.random_state)
 
     def _new_model(self) -> LogisticRegression:
         return LogisticRegression(C=self.C, max_iter=300)
@@ -112,7 +112,7 @@ class HistGradientBoostingClassifierForecaster(LearnedClassifier):
         l2_regularization: float = 1.0,
         max_features: float = 0.4,
         components: int = 16,
-        max_words: int = 3000,
+        max_terms: int = 3000,
         smoothing: float = 5.0,
         random_state: int = 0,
     ) -> None:
@@ -123,7 +123,7 @@ class HistGradientBoostingClassifierForecaster(LearnedClassifier):
         self.l2_regularization = l2_regularization
         self.max_features = max_features
         self.components = components
-        self.max_words = max_words
+        self.max_terms = max_terms
         self.smoothing = smoothing
         self.random_state = random_state
 
@@ -134,7 +134,7 @@ class HistGradientBoostingClassifierForecaster(LearnedClassifier):
         return self
 
     def _new_matrix(self) -> BoosterMatrix:
-        return BoosterMatrix(self.components, self.max_words, self.smoothing, self.random_state)
+        return BoosterMatrix(self.components, self.max_terms, self.smoothing, self.random_state)
 
     def _new_model(self) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(

@@ -22,16 +22,17 @@ from assets.models.trees import PackedTrees
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 Positions = np.ndarray[Any, np.dtype[np.intp]]
 LEVELS = (50, 80, 90)
-BLOCK_SHARE = 0.25
+BLOCK_SHARE = 0.3
 MIN_BLOCK = 60
 MIN_EARLIER = 100
 ISOTONIC_FROM = 1000
+TRUSTED_FROM = 300  # residuals from which a difficulty model is trusted by half or more
 
 
 def calibration_split(train: pd.DataFrame) -> tuple[Positions, Positions]:
     """Positions of the earlier rows and of the latest matured block.
 
-    The block is the quarter that matured last (at least `MIN_BLOCK` rows). Earlier rows had matured when the block's first
+    The block is the 30 % that matured last (at least `MIN_BLOCK` rows). Earlier rows had matured when the block's first
     forecast was made; where that leaves fewer than `MIN_EARLIER`, they are all rows outside the block.
 
     Raises:
@@ -61,14 +62,14 @@ def signed_quantiles(residuals: Vector, level: int) -> tuple[float, float]:
 
 
 class Difficulty:
-    """How far off a forecast is likely to be: the expected absolute residual, boosted with a gamma loss.
+    """How far off a forecast is likely to be: the expected absolute residual, boosted with a gamma loss, to the power of `trust`.
 
-    Sees the numeric features, the forecast and the growth that it implies; nothing that changes its meaning when the forecaster
+    With few residuals the model is mostly noise, and a power below 1 draws it towards one width everywhere. Sees the numeric features, the forecast and the growth that it implies; nothing that changes its meaning when the forecaster
     is fitted again.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, seed: int, trust: float) -> None:
+        self.seed, self.trust = seed, trust
 
     def fit(self, rows: Rows, point: Vector, residuals: Vector) -> "Difficulty":
         """Fit on out-of-sample residuals."""
@@ -93,13 +94,13 @@ class Difficulty:
         return self
 
     def predict(self, rows: Rows, point: Vector) -> Vector:
-        """The expected absolute residual of every row, above 0."""
+        """The scale of every row, above 0."""
         prepared = np.ascontiguousarray(self._everything(rows, point)[:, self.columns_])
         if len(prepared) == 1:
             raw = np.array([self.trees_.raw(prepared[0])])
         else:
             raw = np.asarray(self.booster_._raw_predict(prepared)).ravel()
-        return np.asarray(np.exp(raw))
+        return np.asarray(np.exp(self.trust * raw))
 
     def _everything(self, rows: Rows, point: Vector) -> Vector:
         return np.column_stack([rows.numeric, point, point - rows.level])
@@ -132,13 +133,14 @@ def fit_interval(rows: Rows | None, point: Vector, value: Vector, seed: int) -> 
     residuals = value - point
     if rows is None:
         return Interval({level: signed_quantiles(residuals, level) for level in LEVELS}, None)
+    trust = len(residuals) / (len(residuals) + TRUSTED_FROM)
     half = np.arange(len(residuals)) % 2
     scaled = np.empty(len(residuals))
     for own in (0, 1):
         other, mine = half != own, half == own
-        difficulty = Difficulty(seed).fit(rows.take(other), point[other], residuals[other])
+        difficulty = Difficulty(seed, trust).fit(rows.take(other), point[other], residuals[other])
         scaled[mine] = residuals[mine] / difficulty.predict(rows.take(mine), point[mine])
-    difficulty = Difficulty(seed).fit(rows, point, residuals)
+    difficulty = Difficulty(seed, trust).fit(rows, point, residuals)
     return Interval({level: signed_quantiles(scaled, level) for level in LEVELS}, difficulty)
 
 

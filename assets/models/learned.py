@@ -84,15 +84,15 @@ class RidgeForecaster(LearnedRegressor):
     name = "ridge"
 
     def __init__(
-        self, alpha: float = 10.0, max_words: int = 3000, smoothing: float = 5.0, random_state: int = 0
+        self, alpha: float = 10.0, max_terms: int = 3000, smoothing: float = 5.0, random_state: int = 0
     ) -> None:
         self.alpha = alpha
-        self.max_words = max_words
+        self.max_terms = max_terms
         self.smoothing = smoothing
         self.random_state = random_state
 
     def _new_matrix(self) -> LinearMatrix:
-        return LinearMatrix(self.max_words, self.smoothing, self.random_state)
+        return LinearMatrix(self.max_terms, self.smoothing, self.random_state)
 
     def _new_model(self) -> Ridge:
         return Ridge(self.alpha, solver="sparse_cg", tol=1e-4)
@@ -112,7 +112,7 @@ class HistGradientBoostingForecaster(LearnedRegressor):
         l2_regularization: float = 1.0,
         max_features: float = 0.4,
         components: int = 16,
-        max_words: int = 3000,
+        max_terms: int = 3000,
         smoothing: float = 5.0,
         random_state: int = 0,
     ) -> None:
@@ -123,7 +123,7 @@ class HistGradientBoostingForecaster(LearnedRegressor):
         self.l2_regularization = l2_regularization
         self.max_features = max_features
         self.components = components
-        self.max_words = max_words
+        self.max_terms = max_terms
         self.smoothing = smoothing
         self.random_state = random_state
 
@@ -134,7 +134,7 @@ class HistGradientBoostingForecaster(LearnedRegressor):
         return self
 
     def _new_matrix(self) -> BoosterMatrix:
-        return BoosterMatrix(self.components, self.max_words, self.smoothing, self.random_state)
+        return BoosterMatrix(self.components, self.max_terms, self.smoothing, self.random_state)
 
     def _new_model(self) -> HistGradientBoostingRegressor:
         return HistGradientBoostingRegressor(
@@ -169,7 +169,7 @@ class LightGBMForecaster(LearnedRegressor):
         reg_lambda: float = 1.0,
         colsample_bytree: float = 0.4,
         components: int = 16,
-        max_words: int = 3000,
+        max_terms: int = 3000,
         smoothing: float = 5.0,
         random_state: int = 0,
     ) -> None:
@@ -180,7 +180,7 @@ class LightGBMForecaster(LearnedRegressor):
         self.reg_lambda = reg_lambda
         self.colsample_bytree = colsample_bytree
         self.components = components
-        self.max_words = max_words
+        self.max_terms = max_terms
         self.smoothing = smoothing
         self.random_state = random_state
 
@@ -194,7 +194,7 @@ class LightGBMForecaster(LearnedRegressor):
         return None
 
     def _new_matrix(self) -> BoosterMatrix:
-        return BoosterMatrix(self.components, self.max_words, self.smoothing, self.random_state)
+        return BoosterMatrix(self.components, self.max_terms, self.smoothing, self.random_state)
 
     def _new_model(self) -> Any:
         from lightgbm import LGBMRegressor
