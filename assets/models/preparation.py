@@ -54,8 +54,7 @@ def _fit_titles(titles: tuple[str, ...], analyzer: str, max_features: int, compo
 class TitleSpace:
     """Titles as TF-IDF over the terms of training titles, and as its truncated SVD.
 
-    Terms are words, or runs of three characters inside words (`char_wb`), which need no language. In the SVD the latter are worth 2 to
-    3 % of the MAE on YouTube's trending videos.
+    Terms are words, or runs of three characters inside words (`char_wb`), which need no language and serve the SVD better.
 
     Attributes:
         vectorizer_: The fitted vectoriser; None where no term occurs often enough.
