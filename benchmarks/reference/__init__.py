@@ -1,0 +1,1 @@
+"""What the benchmarks measure against: plain SQL and pandas that do the same work."""
