@@ -3,7 +3,7 @@
 A crash loses at most the origin in work; the next run goes on with what is missing. Fitting is in `backtest`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -100,28 +100,50 @@ def run_cells(
         versions = {origin: data_version(_seen_at(frame, origin)) for origin in asked}
         wanted = [origin for origin in asked if done.get(str(origin)) != versions[origin]]
         progress.unchanged += len(asked) - len(wanted)
-        for result in _run_origins(frame, settings, cell, wanted):
-            progress.unavailable.update(result.unavailable)
-            if result.reason:
-                progress.skipped[f"{cell} at {result.origin}"] = result.reason
+        random = bool(origins) and origins[-1] in asked and done.get("random") != _random_version(frame, origins)
+        tasks = [delayed(_work)(frame, settings, cell, origin, origin == origins[-1]) for origin in wanted]
+        tasks += [delayed(_contrast)(frame, settings, cell, origins)] if random else []
+        workers = max(min(len(tasks), cpu_count()), 1)
+        for work in Parallel(n_jobs=workers, return_as="generator")(tasks):
+            progress.unavailable.update(work.result.unavailable)
+            if work.random:
+                _store_random(warehouse, cell, work.result, Made(_random_version(frame, origins), run_id, now))
                 continue
-            made = Made(versions[result.origin], run_id, now)
-            _store(warehouse, settings, cell, frame, result, made, keep=result.origin == origins[-1])
-            progress.fitted += 1
-        if origins and origins[-1] in asked and done.get("random") != _random_version(frame, origins):
-            _store_random(warehouse, settings, cell, frame, origins, Made(_random_version(frame, origins), run_id, now))
+            origin = work.result.origin
+            _store(warehouse, cell, frame, work, Made(versions[origin], run_id, now))
+            if work.result.reason:
+                progress.skipped[f"{cell} at {origin}"] = work.result.reason
+            else:
+                progress.fitted += 1
         log(f"backtest {number} of {len(plan)}: {cell}, {len(wanted)} of {len(asked)} origins fitted")
     return progress
 
 
-def _run_origins(
-    frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequence[date]
-) -> Iterator[OriginResult]:
-    """The results of the origins in their order, each as soon as it is there; a process per core where there are several."""
-    one = delayed(run_origin)
-    workers = min(len(origins), cpu_count())
-    tasks = (one(frame, settings, cell.target, cell.cutoff, origin) for origin in origins)
-    yield from Parallel(n_jobs=max(workers, 1), return_as="generator")(tasks)
+@dataclass(frozen=True)
+class _Work:
+    """What a process gives back: the forecasts of one split and, where the models are kept, what is said of them."""
+
+    result: OriginResult
+    random: bool = False
+    importance: pd.DataFrame | None = None
+    curve: pd.DataFrame | None = None
+
+
+def _work(frame: pd.DataFrame, settings: Settings, cell: Cell, origin: date, keep: bool) -> _Work:
+    """One origin; at the one whose models are kept, also what they lean on and how they grow with training rows."""
+    result = run_origin(frame, settings, cell.target, cell.cutoff, origin)
+    if not keep or result.reason:
+        return _Work(result)
+    train, test = split(frame, origin)
+    label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
+    default = result.fitted[default_for(result.task)]
+    importance = permutation_importance(default, result.task, test, label, origin)
+    return _Work(result, importance=importance, curve=learning_curve(frame, settings, cell.target, cell.cutoff, origin))
+
+
+def _contrast(frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequence[date]) -> _Work:
+    """The random split beside the origins."""
+    return _Work(run_random(frame, settings, cell.target, cell.cutoff, origins), random=True)
 
 
 def _seen_at(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
@@ -146,40 +168,28 @@ def _done(warehouse: Warehouse, cell: Cell) -> dict[str, str]:
     return {partition.rsplit("/", 1)[1]: version for partition, version in rows}
 
 
-def _store(
-    warehouse: Warehouse,
-    settings: Settings,
-    cell: Cell,
-    frame: pd.DataFrame,
-    result: OriginResult,
-    made: Made,
-    keep: bool,
-) -> None:
+def _store(warehouse: Warehouse, cell: Cell, frame: pd.DataFrame, work: _Work, made: Made) -> None:
     """Writes what one origin gave, in one transaction; files are complete before their rows appear."""
+    result = work.result
+    rows: dict[str, pd.DataFrame] = {}
     where = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "origin": result.origin}
-    train, test = split(frame, result.origin)
-    frozen = _freeze(warehouse, train, where, made)
-    rows = {
-        "evaluations.splits": result.splits,
-        "evaluations.predictions": result.predictions,
-        "models.training_sets": pd.DataFrame([frozen]),
-    }
-    if keep:
-        learned = {name: fitted for name, fitted in result.fitted.items() if fitted.forecaster.learned}
-        versions = [_save(warehouse, fitted, result, train, frozen, made) for fitted in learned.values()]
-        label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
-        measured = [permutation_importance(learned[default_for(result.task)], result.task, test, label, result.origin)]
-        rows["models.versions"] = pd.DataFrame(versions)
-        rows["evaluations.importance"] = pd.concat(measured, ignore_index=True)
-        curve = learning_curve(frame, settings, cell.target, cell.cutoff, result.origin)
+    if not result.reason:
+        train, _ = split(frame, result.origin)
+        frozen = _freeze(warehouse, train, where, made)
+        rows["evaluations.splits"], rows["evaluations.predictions"] = result.splits, result.predictions
+        rows["models.training_sets"] = pd.DataFrame([frozen])
+    if work.importance is not None:
+        learned = [fitted for fitted in result.fitted.values() if fitted.forecaster.learned]
+        versions = [_save(warehouse, fitted, result, train, frozen, made) for fitted in learned]
+        rows["models.versions"], rows["evaluations.importance"] = pd.DataFrame(versions), work.importance
     arrow = {name: as_arrow(part, name) for name, part in rows.items()}
     with warehouse.write() as con:
         for name, part in arrow.items():
             split_of = {"split": "time"} if "split" in table(name).column_names else {}
             replace_rows(con, table(name), part, {**where, **split_of})
-        if keep:
+        if work.curve is not None:
             cell_of = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "slice": "n_train"}
-            replace_rows(con, table("evaluations.metrics"), as_arrow(curve, "evaluations.metrics"), cell_of)
+            replace_rows(con, table("evaluations.metrics"), as_arrow(work.curve, "evaluations.metrics"), cell_of)
         _record(con, cell, str(result.origin), made, len(result.predictions))
 
 
@@ -226,15 +236,7 @@ def _save(
     return {**row, "origin": result.origin, "uri": f"{FOLDER}/{manifest.version}", "created_at": made.now}
 
 
-def _store_random(
-    warehouse: Warehouse,
-    settings: Settings,
-    cell: Cell,
-    frame: pd.DataFrame,
-    origins: Sequence[date],
-    made: Made,
-) -> None:
-    result = run_random(frame, settings, cell.target, cell.cutoff, origins)
+def _store_random(warehouse: Warehouse, cell: Cell, result: OriginResult, made: Made) -> None:
     where = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "split": "random"}
     with warehouse.write() as con:
         if not result.reason:

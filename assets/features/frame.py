@@ -16,6 +16,7 @@ from warehouse.contracts import table
 IDENTITY = ("source", "video_id", "channel_id", "anchor_at", "as_of")
 TEXT = ("title", "description")
 CATEGORIES = ("category", "language_guess")
+COUNTS = ("views", "likes", "comments", "shares", "saves")
 OUTCOME = ("status", "value", "matured_at", "last_level")
 _NOT_FEATURES = {"cutoff", "anchor_day", "day", "first_seen_at", "known_at", *IDENTITY, *OUTCOME}
 
@@ -97,8 +98,7 @@ def _level_column(settings: Settings, target: str, cutoff: str) -> str | None:
     definition = settings.targets[target]
     if cutoff == "pre" or not isinstance(definition, MeasuredTarget) or definition.transform != "log":
         return None
-    column = f"{definition.metric}_log"
-    return column if column in numeric_features(cutoff) else None
+    return f"{definition.metric}_log" if definition.metric in COUNTS else None
 
 
 def sources(warehouse: Warehouse) -> list[str]:
