@@ -58,14 +58,18 @@ def honest_splits(home: Home) -> dg.AssetCheckResult:
 )
 def forecasters_differ(home: Home) -> dg.AssetCheckResult:
     """Configurations that should differ do."""
+    from assets.models.forecasters import FORECASTERS
+
+    learned = [name for name, forecaster in FORECASTERS.items() if forecaster.learned]
     with home.warehouse.read() as con:
         same = con.execute(
             """WITH said AS (
                    SELECT source, target, cutoff, split, forecaster, count(*) AS n,
                           bit_xor(hash(video_id, origin, point, probability)) AS answers
-                   FROM evaluations.predictions GROUP BY ALL)
+                   FROM evaluations.predictions WHERE list_contains($learned, forecaster) GROUP BY ALL)
                SELECT a.source, a.target, a.cutoff, a.split, a.forecaster, b.forecaster AS same_as FROM said a JOIN said b
-                 USING (source, target, cutoff, split, n, answers) WHERE a.forecaster < b.forecaster ORDER BY ALL"""
+                 USING (source, target, cutoff, split, n, answers) WHERE a.forecaster < b.forecaster ORDER BY ALL""",
+            {"learned": learned},
         ).fetchall()
     names = ("source", "target", "cutoff", "split", "forecaster", "same as")
     return dg.AssetCheckResult(
