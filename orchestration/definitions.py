@@ -15,6 +15,7 @@ from assets.evaluations.checks import evaluation_checks
 from assets.features import assets as features
 from assets.features.build import TABLES
 from assets.raw import assets as raw
+from assets.serving import assets as serving
 from orchestration import jobs, schedules
 from orchestration.progress import progress_logger
 from resources.home import Home
@@ -47,6 +48,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             evaluations.metrics,
             evaluations.audits,
             evaluations.reports,
+            serving.published_snapshot,
         ],
         asset_checks=[*table_checks(CHECKED), *evaluation_checks],
         jobs=jobs.ALL,

@@ -12,11 +12,12 @@ from assets.raw.assets import DAILY_TABLES
 CHAIN_TAG = "upswell/chain"
 """On the runs of a nightly refresh: when one succeeds, the next stage follows."""
 
+SNAPSHOT = ["warehouse", "snapshot"]
 _RAW_DAYS = [dg.AssetKey(["raw", name]) for name in DAILY_TABLES]
 
 ingestion = dg.define_asset_job(
     "ingestion",
-    selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"])
+    selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"], SNAPSHOT)
     | dg.AssetSelection.checks_for_assets(*_RAW_DAYS),
     description="Every complete file of the inbox becomes a landing and rows of the raw tables.",
 )
@@ -38,7 +39,7 @@ backtests = dg.define_asset_job(
 evaluation = dg.define_asset_job(
     "evaluation",
     selection=dg.AssetSelection.assets(
-        ["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "reports"]
+        ["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "reports"], SNAPSHOT
     ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )

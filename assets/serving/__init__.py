@@ -1,0 +1,1 @@
+"""What readers open: the published copy of the warehouse."""
