@@ -144,35 +144,48 @@ def _same(kind: Kind) -> str:
     return "(" + " AND ".join(f"loser.{name} IS NOT DISTINCT FROM winner.{name}" for name in columns) + ")"
 
 
-def resolve(con: duckdb.DuckDBPyConnection, kind: Kind, records: str) -> tuple[pa.Table, pa.Table]:
+def resolve(
+    con: duckdb.DuckDBPyConnection, kind: Kind, records: str, landing_ids: Sequence[str]
+) -> tuple[pa.Table, pa.Table]:
     """Which records stand among those of a relation, and which lose; computed outside the warehouse.
 
     Args:
         con: A scratch connection.
         kind: videos, metrics or labels.
-        records: A table with landing_id, row_number, video_id, observed_at, known_at and the columns that there are;
-            for metrics and labels also name, value and text.
+        records: A table with landing (position in `landing_ids`), row_number, video_id, observed_at, known_at and the
+            columns that there are; for metrics and labels also name, value and text.
+        landing_ids: The landings.
 
     Returns:
-        The winners with all columns, and the losers as contestants.
+        The winners with all columns, and the losers as contestants; both with landing_id.
     """
     cell = "video_id, observed_at" if kind == "videos" else _CELL
     columns = [row[0] for row in con.execute(f"DESCRIBE {records}").fetchall()]
     con.execute(
         f"CREATE OR REPLACE TABLE contested AS SELECT {cell} FROM {records} GROUP BY {cell} HAVING count(*) > 1"
     )
-    contestants = _contestants(kind, f"(SELECT * FROM {records} SEMI JOIN contested USING ({cell}))", columns)
-    con.execute(f"CREATE OR REPLACE TABLE ranked AS {_queries()['place'].format(contestants=f'({contestants})')}")
+    listed = ", ".join(f"'{landing_id}'" for landing_id in landing_ids)
+    named = f"(SELECT *, [{listed}][landing + 1] AS landing_id FROM {records} SEMI JOIN contested USING ({cell}))"
+    placed = _queries()["place"].format(contestants=f"({_contestants(kind, named, columns)})")
+    con.execute(f"CREATE OR REPLACE TABLE ranked AS {placed}")
     losers = con.execute(_queries()["lost_among_arriving"].format(same=_same(kind))).to_arrow_table()
     lost = ""
     if losers.num_rows:
-        which = "landing_id, row_number" if kind == "videos" else "landing_id, row_number, name"
-        lost = f"ANTI JOIN (SELECT * FROM ranked WHERE place > 1) USING ({which})"
-    # As an ENUM, the one long id that all rows share costs a byte each on the way to the warehouse.
-    ids = [row[0] for row in con.execute(f"SELECT DISTINCT landing_id FROM {records}").fetchall()] or [""]
-    listed = ", ".join(f"'{landing_id}'" for landing_id in sorted(ids))
-    brief = f"SELECT * REPLACE (landing_id::ENUM({listed}) AS landing_id) FROM {records} {lost}"
-    return con.execute(brief).to_arrow_table(), losers
+        which = "landing, row_number" if kind == "videos" else "landing, row_number, name"
+        out = f"SELECT *, list_position([{listed}], landing_id) - 1 AS landing FROM ranked WHERE place > 1"
+        lost = f"ANTI JOIN ({out}) USING ({which})"
+    winners = con.execute(f"SELECT * FROM {records} {lost}").to_arrow_table()
+    return with_ids(winners, landing_ids), losers
+
+
+def with_ids(rows: pa.Table, landing_ids: Sequence[str]) -> pa.Table:
+    """Rows with the landing's id in place of its number; dictionary-encoded, since many rows share a long id."""
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk.cast(pa.int32()), pa.array(landing_ids, pa.string()))
+        for chunk in rows["landing"].chunks
+    ]
+    ids = pa.chunked_array(chunks, pa.dictionary(pa.int32(), pa.string()))
+    return rows.drop_columns(["landing"]).append_column("landing_id", ids)
 
 
 def _contestants(kind: Kind, records: str, columns: Sequence[str]) -> str:

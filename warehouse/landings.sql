@@ -123,13 +123,16 @@ FROM arriving_days AS days JOIN arriving_landings AS landing USING (landing_id)
 
 -- name: outcome
 SELECT landing.landing_id, coalesce(stands.records, 0) AS accepted, coalesce(lost.records, 0) AS duplicate,
-    coalesce(aside.records, 0) AS quarantined, stands.known_at
+    coalesce(aside.records, 0) AS quarantined, said.known_at
 FROM arriving_landings AS landing
-LEFT JOIN (
-    SELECT landing_id, count({record}) AS records, max(known_at) AS known_at FROM surviving GROUP BY landing_id
-) AS stands USING (landing_id)
+LEFT JOIN (SELECT landing_id, count({record}) AS records FROM surviving GROUP BY landing_id) AS stands USING (landing_id)
 LEFT JOIN (SELECT landing_id, count(*) AS records FROM lost_records GROUP BY landing_id) AS lost USING (landing_id)
 LEFT JOIN (SELECT landing_id, count(*) AS records FROM arriving_quarantine GROUP BY landing_id) AS aside USING (landing_id)
+LEFT JOIN (
+    SELECT landing_id, max(known_at) AS known_at
+    FROM (SELECT landing_id, known_at FROM arriving UNION ALL SELECT landing_id, known_at FROM arriving_losers)
+    GROUP BY landing_id
+) AS said USING (landing_id)
 
 -- name: insert_landings
 INSERT INTO raw.landings BY NAME

@@ -5,27 +5,37 @@ No Dagster here: the assets and the command line call these functions.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute
 
-from assets.raw import adapters, inference, mapping, readers, store
+from assets.raw import adapters, inference, mapping, readers, slots, store
 from assets.raw.adapters import Adapter, Kind
 from assets.raw.errors import IngestError
-from assets.raw.mapping import Circumstances
+from assets.raw.mapping import Mapped
 from assets.raw.readers import Reading
-from assets.raw.store import files, unfinished
+from assets.raw.store import Kept, files, unfinished
 from resources.settings import Settings, midnight
 from warehouse import landings
 from warehouse.connection import Warehouse
 from warehouse.landings import Counts, Landing, LandingsNeededError, Resolved
 
-__all__ = ["IngestError", "LandingResult", "files", "ingest", "replay", "reread", "unfinished"]
+__all__ = [
+    "IngestError",
+    "Ingestion",
+    "LandingResult",
+    "files",
+    "ingest",
+    "ingest_all",
+    "replay",
+    "reread",
+    "reread_all",
+    "unfinished",
+]
 
 
 @dataclass(frozen=True)
@@ -68,16 +78,6 @@ class LandingResult:
 
 
 @dataclass(frozen=True)
-class _Mapped:
-    """A landing whose records are in a scratch connection; tables as `warehouse.landings.Resolved` has them."""
-
-    landing: Landing
-    quarantine: pa.Table
-    days: pa.Table
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class _Chosen:
     """The adapter that a landing is read with, and how sure we are of it."""
 
@@ -85,6 +85,284 @@ class _Chosen:
     text: str
     mapping: dict[str, str] = field(default_factory=dict)
     confidence: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Arrival:
+    """A landing that was read, not yet mapped; `existing` is what the warehouse has of it."""
+
+    landing: Landing
+    existing: Landing | None
+    chosen: _Chosen
+    reading: Reading
+
+
+@dataclass(frozen=True)
+class _Order:
+    """How files are to be read."""
+
+    source: str
+    kind: Kind
+    observed_at: datetime | None
+    mapping: Mapping[str, str]
+
+
+class _OvertakenError(Exception):
+    """Another process wrote the same landing since it was looked up."""
+
+
+# Files that go into one transaction: enough to share its cost, few enough to share a failure.
+_FILES_AT_ONCE = 200
+_BYTES_AT_ONCE = 64 << 20
+
+
+class Ingestion:
+    """Ingestion into one home, at one moment of its clock.
+
+    Args:
+        warehouse: Where to.
+        settings: Settings of the home.
+        now: The home's time.
+    """
+
+    def __init__(self, warehouse: Warehouse, settings: Settings, now: datetime) -> None:
+        self.warehouse = warehouse
+        self.home = warehouse.home
+        self.settings = settings
+        self.now = now
+
+    # Files ----------------------------------------------------------------------------------------------------------
+
+    def files(self, paths: Iterable[Path], order: _Order) -> Iterator[tuple[Path, LandingResult | IngestError]]:
+        """Ingest files, several in one transaction; a file that is refused does not stop the others."""
+        for together in _chunks(paths):
+            yield from self._together(together, order)
+
+    def _together(self, paths: Sequence[Path], order: _Order) -> Iterator[tuple[Path, LandingResult | IngestError]]:
+        outcomes: dict[Path, LandingResult | IngestError] = {}
+        kept: dict[Path, Kept] = {}
+        for path in paths:
+            try:
+                kept[path] = store.keep(self.home, path)
+            except IngestError as error:
+                outcomes[path] = error
+        with self.warehouse.read() as con:
+            known = {each.landing_id for each in kept.values() if landings.find(con, each.landing_id) is not None}
+        fresh: dict[str, tuple[Path, _Arrival]] = {}
+        later: list[Path] = []
+        for path, each in kept.items():
+            if each.landing_id in known or each.landing_id in fresh:
+                later.append(path)
+                continue
+            try:
+                fresh[each.landing_id] = (path, self._read(each, path.name, None, order))
+            except IngestError as error:
+                outcomes[path] = error
+        groups: dict[tuple[str, Kind], list[tuple[Path, _Arrival]]] = {}
+        for path, arrival in fresh.values():
+            groups.setdefault((arrival.landing.source, arrival.landing.kind), []).append((path, arrival))
+        for group in groups.values():
+            try:
+                results = self._write([arrival for _, arrival in group])
+                outcomes.update({path: result for (path, _), result in zip(group, results, strict=True)})
+            except (IngestError, _OvertakenError):
+                later += [path for path, _ in group]
+        for path in later:
+            try:
+                outcomes[path] = self.file(path, order)
+            except IngestError as error:
+                outcomes[path] = error
+        yield from ((path, outcomes[path]) for path in paths)
+
+    def file(self, path: Path, order: _Order) -> LandingResult:
+        """Ingest one file."""
+        kept = store.keep(self.home, path)
+        existing = self._find(kept.landing_id)
+        if existing is not None and existing.kind != order.kind:
+            raise IngestError(path, f"was ingested as {existing.kind} before; a file is read as one kind only")
+        if existing is not None and not _differs(existing, order, self.home):
+            return self._known(existing, path.name)
+        try:
+            return self._write([self._read(kept, path.name, existing, order)])[0]
+        except _OvertakenError:
+            overtaken = self._find(kept.landing_id)
+            if overtaken is None:
+                raise IngestError(path, "another process removed this landing meanwhile; ingest it again") from None
+            return self._known(overtaken, path.name)
+
+    def _find(self, landing_id: str) -> Landing | None:
+        with self.warehouse.read() as con:
+            return landings.find(con, landing_id)
+
+    def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
+        paths = _record_paths(order, self.home)
+        reading = readers.read(kept.path, name, max_record_bytes=self.settings.max_record_bytes, records=paths)
+        chosen = _choose(reading, name, order, self.home)
+        landing = Landing(
+            landing_id=kept.landing_id,
+            source=chosen.adapter.name,
+            kind=order.kind,
+            names=tuple(sorted({*(existing.names if existing else ()), name})),
+            bytes=kept.bytes,
+            adapter=chosen.text,
+            contract_version=chosen.adapter.contract_version,
+            time_source="row",
+            received_at=existing.received_at if existing else self.now,
+            rows_read=reading.count,
+        )
+        return _Arrival(landing, existing, chosen, reading)
+
+    def _known(self, existing: Landing, name: str) -> LandingResult:
+        """The same bytes once more: note the name; read again only where the adapter or the decisive name changed."""
+        landing = replace(existing, names=tuple(sorted({*existing.names, name})))
+        renamed = existing.time_source == "file_name" and landing.names[0] != existing.names[0]
+        adapter = adapters.stored(existing.adapter, self.home)
+        if renamed or adapter.contract_version != existing.contract_version:
+            return self._write([self._read_stored(landing, existing)])[0]
+        if landing.names != existing.names:
+            with self.warehouse.write() as con:
+                landings.rename(con, landing.landing_id, landing.names)
+        with self.warehouse.read() as con:
+            counts = landings.counts_of(con, landing.landing_id)
+        return _result(landing, counts, already_known=True)
+
+    # Stored landings ------------------------------------------------------------------------------------------------
+
+    def again(self, landing_ids: Iterable[str]) -> Iterator[LandingResult]:
+        """Read stored landings again with their adapters as they are now."""
+        for together in _chunks([store.path_of(self.home, landing_id) for landing_id in landing_ids]):
+            groups: dict[tuple[str, Kind], list[_Arrival]] = {}
+            for path in together:
+                arrival = self._stored(path.name)
+                groups.setdefault((arrival.landing.source, arrival.landing.kind), []).append(arrival)
+            for group in groups.values():
+                try:
+                    yield from self._write(group)
+                except _OvertakenError:
+                    for arrival in group:
+                        yield self._write([self._stored(arrival.landing.landing_id)])[0]
+
+    def _stored(self, landing_id: str) -> _Arrival:
+        existing = self._find(landing_id)
+        if existing is None:
+            raise IngestError(f"landing {landing_id}", "no such landing in the warehouse")
+        return self._read_stored(existing, existing)
+
+    def _read_stored(self, landing: Landing, existing: Landing) -> _Arrival:
+        """A stored landing as its adapter reads it now."""
+        adapter = adapters.stored(existing.adapter, self.home)
+        path = store.path_of(self.home, landing.landing_id)
+        if not path.exists():
+            raise IngestError(landing.names[0], f"its bytes are not in the store any more ({path}); put them back")
+        limit = self.settings.max_record_bytes
+        reading = readers.read(path, landing.names[0], max_record_bytes=limit, records=adapter.records)
+        fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
+        return _Arrival(fresh, existing, _Chosen(adapter, landing.adapter), reading)
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def _write(self, arrivals: list[_Arrival]) -> list[LandingResult]:
+        """Write landings of one source and kind in one transaction, with others that have to be read again for it."""
+        asked = len(arrivals)
+        while True:
+            resolved, notes = self._resolve(arrivals)
+            try:
+                with self.warehouse.write() as con:
+                    for arrival in arrivals:
+                        if landings.find(con, arrival.landing.landing_id) != arrival.existing:
+                            raise _OvertakenError
+                    counts = landings.replace_landings(con, resolved)
+                    stored = [landings.find(con, arrival.landing.landing_id) for arrival in arrivals[:asked]]
+            except LandingsNeededError as needed:
+                arrivals = [*arrivals, *map(self._stored, needed.landing_ids)]
+                continue
+            return [
+                replace(
+                    _result(landing, counts[landing.landing_id], notes=notes[number]),
+                    mapping=arrivals[number].chosen.mapping,
+                    confidence=arrivals[number].chosen.confidence,
+                )
+                for number, landing in enumerate(stored)
+                if landing is not None
+            ]
+
+    def _resolve(self, arrivals: Sequence[_Arrival]) -> tuple[Resolved, dict[int, tuple[str, ...]]]:
+        """Map landings and resolve them among each other; with the notes on each, by number."""
+        groups: dict[object, list[int]] = {}
+        for number, arrival in enumerate(arrivals):
+            adapter, name = arrival.chosen.adapter, arrival.landing.names[0]
+            key = (adapter.contract_version, slots.signature(arrival.reading, adapter, name))
+            groups.setdefault(key, []).append(number)
+        kind = arrivals[0].landing.kind
+        ids = [arrival.landing.landing_id for arrival in arrivals]
+        notes: dict[int, tuple[str, ...]] = {}
+        time_sources: dict[int, str] = {}
+        parts: list[_Part] = []
+        contest = None
+        for numbers in groups.values():
+            with mapping.workbench() as con:
+                mapped = self._map(con, [arrivals[number] for number in numbers], numbers, kind)
+                note = (f"ignored columns: {', '.join(mapped.ignored)}",) if mapped.ignored else ()
+                notes.update(dict.fromkeys(numbers, note))
+                time_sources.update(dict.fromkeys(numbers, mapped.time_source))
+                if len(groups) == 1:
+                    contest = landings.resolve(con, kind, "records", ids)
+                parts.append(_Part.of(con, ids, with_records=len(groups) > 1))
+        winners, losers = contest or _contest(kind, parts, ids)
+        settled = tuple(
+            replace(arrival.landing, time_source=time_sources[number]) for number, arrival in enumerate(arrivals)
+        )
+        quarantine = pa.concat_tables([part.quarantine for part in parts])
+        return Resolved(settled, winners, losers, quarantine, pa.concat_tables([part.days for part in parts])), notes
+
+    def _map(
+        self, con: duckdb.DuckDBPyConnection, arrivals: Sequence[_Arrival], numbers: Sequence[int], kind: Kind
+    ) -> Mapped:
+        listed = [
+            mapping.Arrival(number, arrival.reading, arrival.landing.names[0], arrival.landing.received_at)
+            for number, arrival in zip(numbers, arrivals, strict=True)
+        ]
+        bounds = mapping.Bounds(midnight(self.settings.start), self.now)
+        return mapping.map_landings(con, listed, arrivals[0].chosen.adapter, kind, bounds)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a workbench has of landings that were mapped together; `records` only where they are resolved elsewhere."""
+
+    records: pa.Table | None
+    quarantine: pa.Table
+    days: pa.Table
+
+    @classmethod
+    def of(cls, con: duckdb.DuckDBPyConnection, ids: Sequence[str], *, with_records: bool) -> "_Part":
+        """Fetched from the workbench."""
+        return cls(
+            con.execute("FROM records").to_arrow_table() if with_records else None,
+            landings.with_ids(con.execute("FROM quarantine").to_arrow_table(), ids),
+            landings.with_ids(con.execute("FROM days").to_arrow_table(), ids),
+        )
+
+
+def _contest(kind: Kind, parts: Sequence[_Part], ids: Sequence[str]) -> tuple[pa.Table, pa.Table]:
+    records = pa.concat_tables([part.records for part in parts if part.records is not None], promote_options="default")
+    with mapping.workbench() as con:
+        con.register("all_records", records)
+        return landings.resolve(con, kind, "all_records", ids)
+
+
+def _chunks(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    together: list[Path] = []
+    size = 0
+    for path in paths:
+        more = path.stat().st_size if path.exists() else 0
+        if together and (len(together) >= _FILES_AT_ONCE or size + more > _BYTES_AT_ONCE):
+            yield together
+            together, size = [], 0
+        together.append(path)
+        size += more
+    if together:
+        yield together
 
 
 def ingest(
@@ -114,49 +392,41 @@ def ingest(
     Raises:
         IngestError: The file cannot be read as asked; names file, field and remedy. Nothing was written.
     """
-    kept = store.keep(warehouse.home, path)
-    with warehouse.read() as con:
-        existing = landings.find(con, kept.landing_id)
-    if existing is not None and existing.kind != kind:
-        raise IngestError(path, f"was ingested as {existing.kind} before; a file is read as one kind only")
-    names = tuple(sorted({*(existing.names if existing else ()), path.name}))
-    asked = source != "auto" or observed_at is not None or bool(mapping)
-    if existing is not None and not (asked and _differs(existing, source, observed_at, mapping, warehouse.home)):
-        return _again(warehouse, settings, replace(existing, names=names), existing, now)
-    reading = readers.read(
-        kept.path,
-        path.name,
-        max_record_bytes=settings.max_record_bytes,
-        records=_record_paths(source, kind, warehouse.home),
-    )
-    chosen = _choose(reading, path.name, source, kind, observed_at, mapping, warehouse.home)
-    landing = Landing(
-        landing_id=kept.landing_id,
-        source=chosen.adapter.name,
-        kind=kind,
-        names=names,
-        bytes=kept.bytes,
-        adapter=chosen.text,
-        contract_version=chosen.adapter.contract_version,
-        time_source="row",
-        received_at=existing.received_at if existing else now,
-        rows_read=reading.count,
-    )
-    result = _write(warehouse, settings, landing, existing, chosen.adapter, reading, now)
-    return replace(result, mapping=chosen.mapping, confidence=chosen.confidence)
+    return Ingestion(warehouse, settings, now).file(path, _Order(source, kind, observed_at, mapping or {}))
+
+
+def ingest_all(
+    warehouse: Warehouse,
+    settings: Settings,
+    paths: Iterable[Path],
+    *,
+    source: str = "auto",
+    kind: Kind = "videos",
+    observed_at: datetime | None = None,
+    mapping: Mapping[str, str] | None = None,
+    now: datetime,
+) -> Iterator[tuple[Path, LandingResult | IngestError]]:
+    """Ingest files, several in one transaction; the results are those of `ingest`, one by one.
+
+    A file that is refused comes back with its error and does not stop the others. Arguments as for `ingest`.
+    """
+    return Ingestion(warehouse, settings, now).files(paths, _Order(source, kind, observed_at, mapping or {}))
 
 
 def reread(warehouse: Warehouse, settings: Settings, landing_id: str, now: datetime) -> LandingResult:
-    """Read a stored landing again with the adapter as it is now.
+    """Read a stored landing again with its adapter as it is now.
 
     Raises:
         IngestError: There is no such landing, its bytes are gone, or its adapter refuses it now.
     """
-    with warehouse.read() as con:
-        existing = landings.find(con, landing_id)
-    if existing is None:
-        raise IngestError(f"landing {landing_id}", "no such landing in the warehouse")
-    return _read_again(warehouse, settings, existing, existing, now)
+    return next(Ingestion(warehouse, settings, now).again([landing_id]))
+
+
+def reread_all(
+    warehouse: Warehouse, settings: Settings, landing_ids: Iterable[str], now: datetime
+) -> Iterator[LandingResult]:
+    """Read stored landings again, several in one transaction."""
+    return Ingestion(warehouse, settings, now).again(landing_ids)
 
 
 def replay(
@@ -171,88 +441,44 @@ def replay(
     """Read again every landing that has quarantined records of a source, a reason or a landing (its beginning will do)."""
     with warehouse.read() as con:
         rows = landings.quarantined(con, source=source, reason=reason, landing_id=landing_id)
-    ids = dict.fromkeys(rows["landing_id"].to_pylist())
-    return [reread(warehouse, settings, each, now) for each in ids]
+    return list(reread_all(warehouse, settings, dict.fromkeys(rows["landing_id"].to_pylist()), now))
 
 
-def _differs(
-    existing: Landing, source: str, observed_at: datetime | None, columns: Mapping[str, str] | None, home: Path
-) -> bool:
+def _differs(existing: Landing, order: _Order, home: Path) -> bool:
     """Whether what is asked for is another reading than the stored one."""
-    if columns or observed_at is not None:
+    if order.mapping or order.observed_at is not None:
         return True
-    return source != existing.source or (
-        existing.kind == "videos" and source in adapters.adapters(home) and existing.adapter.startswith("{")
+    inferred = existing.kind == "videos" and existing.adapter.startswith("{")
+    return order.source != "auto" and (
+        order.source != existing.source or (inferred and order.source in adapters.adapters(home))
     )
 
 
-def _again(
-    warehouse: Warehouse, settings: Settings, landing: Landing, existing: Landing, now: datetime
-) -> LandingResult:
-    """The same bytes once more: note the name; read again only where the adapter or the decisive name changed."""
-    adapter = adapters.stored(existing.adapter, warehouse.home)
-    renamed = existing.time_source == "file_name" and landing.names[0] != existing.names[0]
-    if renamed or adapter.contract_version != existing.contract_version:
-        return _read_again(warehouse, settings, landing, existing, now)
-    if landing.names != existing.names:
-        with warehouse.write() as con:
-            landings.rename(con, landing.landing_id, landing.names)
-    with warehouse.read() as con:
-        counts = landings.counts_of(con, landing.landing_id)
-    return _result(landing, counts, existing.known_at or existing.received_at, already_known=True)
-
-
-def _read_again(
-    warehouse: Warehouse, settings: Settings, landing: Landing, existing: Landing, now: datetime
-) -> LandingResult:
-    adapter = adapters.stored(existing.adapter, warehouse.home)
-    reading = _read_stored(warehouse, settings, landing, adapter)
-    fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
-    return _write(warehouse, settings, fresh, existing, adapter, reading, now)
-
-
-def _read_stored(warehouse: Warehouse, settings: Settings, landing: Landing, adapter: Adapter) -> Reading:
-    path = store.path_of(warehouse.home, landing.landing_id)
-    if not path.exists():
-        raise IngestError(landing.names[0], f"its bytes are not in the store any more ({path}); put them back")
-    return readers.read(
-        path, landing.names[0], max_record_bytes=settings.max_record_bytes, records=adapter.records
-    )
-
-
-def _record_paths(source: str, kind: Kind, home: Path) -> tuple[str, ...]:
+def _record_paths(order: _Order, home: Path) -> tuple[str, ...]:
     known = adapters.adapters(home)
-    if kind == "videos" and source in known:
-        return known[source].records
+    if order.kind == "videos" and order.source in known:
+        return known[order.source].records
     return tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records))
 
 
-def _choose(
-    reading: Reading,
-    name: str,
-    source: str,
-    kind: Kind,
-    observed_at: datetime | None,
-    columns: Mapping[str, str] | None,
-    home: Path,
-) -> _Chosen:
+def _choose(reading: Reading, name: str, order: _Order, home: Path) -> _Chosen:
     """The adapter asked for, the one that recognises the file, or one inferred."""
-    stated = observed_at.isoformat(sep=" ") if observed_at is not None else None
+    stated = order.observed_at.isoformat(sep=" ") if order.observed_at is not None else None
     if not reading.columns and not reading.rows.num_rows:
-        return _inferred(Adapter(name=source, anchor="first_seen_at", fields={}), stated, {}, {})
-    if kind != "videos":
-        inferred = inference.infer_cells(reading, name, source, columns or {}, observed_at=stated)
-    else:
-        known = adapters.adapters(home)
-        found = known.get(source) if source != "auto" else inference.recognise(reading, known.values())
-        if found is None and source != "auto" and not columns:
-            found = adapters.adapter(source, home)
-        if found is not None:
-            if not columns and stated is None:
-                return _Chosen(found, found.name)
-            return _inferred(inference.with_columns(found, columns or {}, name), stated, {}, {})
-        inferred = inference.infer(reading, name, source, columns or {}, observed_at=stated)
-    return _inferred(inferred.adapter, stated, inferred.mapping, inferred.confidence)
+        return _inferred(Adapter(name=order.source, anchor="first_seen_at", fields={}), stated, {}, {})
+    if order.kind != "videos":
+        inferred = inference.infer_cells(reading, name, order.source, order.mapping, observed_at=stated)
+        return _inferred(inferred.adapter, stated, inferred.mapping, inferred.confidence)
+    known = adapters.adapters(home)
+    found = known.get(order.source) if order.source != "auto" else inference.recognise(reading, known.values())
+    if found is None and order.source != "auto" and not order.mapping:
+        found = adapters.adapter(order.source, home)
+    if found is None:
+        inferred = inference.infer(reading, name, order.source, order.mapping, observed_at=stated)
+        return _inferred(inferred.adapter, stated, inferred.mapping, inferred.confidence)
+    if not order.mapping and stated is None:
+        return _Chosen(found, found.name)
+    return _inferred(inference.with_columns(found, order.mapping, name), stated, {}, {})
 
 
 def _inferred(
@@ -262,102 +488,8 @@ def _inferred(
     return _Chosen(adapter, json.dumps(adapter.declared(), sort_keys=True), columns, confidence)
 
 
-def _map(
-    con: duckdb.DuckDBPyConnection, landing: Landing, adapter: Adapter, reading: Reading, settings: Settings, now: datetime
-) -> _Mapped:
-    """Map a reading in a scratch connection, which then has its `records`, with the landing's id."""
-    around = Circumstances(landing.names[0], landing.received_at, midnight(settings.start), now)
-    mapped = mapping.map_landing(con, reading, adapter, landing.kind, around)
-    tag = mapping.literal(landing.landing_id)
-    con.execute(f"CREATE VIEW tagged AS SELECT {tag} AS landing_id, * FROM records")
-    notes = (f"ignored columns: {', '.join(mapped.ignored)}",) if mapped.ignored else ()
-    return _Mapped(
-        replace(landing, time_source=mapped.time_source),
-        con.execute(f"SELECT {tag} AS landing_id, * FROM quarantine").to_arrow_table(),
-        con.execute(f"SELECT {tag} AS landing_id, * FROM days").to_arrow_table(),
-        notes,
-    )
-
-
-def _write(
-    warehouse: Warehouse,
-    settings: Settings,
-    landing: Landing,
-    existing: Landing | None,
-    adapter: Adapter,
-    reading: Reading,
-    now: datetime,
-) -> LandingResult:
-    """Resolve and write a landing, with the others that have to be read again for it."""
-    with mapping.workbench() as con:
-        mapped = _map(con, landing, adapter, reading, settings, now)
-        resolved = Resolved((mapped.landing,), *landings.resolve(con, landing.kind, "tagged"), mapped.quarantine, mapped.days)
-        while True:
-            try:
-                with warehouse.write() as writing:
-                    if landings.find(writing, landing.landing_id) != existing:
-                        raise _OvertakenError
-                    counts = landings.replace_landings(writing, resolved)[landing.landing_id]
-                    stored = landings.find(writing, landing.landing_id)
-            except LandingsNeededError as needed:
-                resolved = _with_others(con, warehouse, settings, resolved, needed.landing_ids, now)
-                continue
-            except _OvertakenError:
-                return _overtaken(warehouse, settings, landing, now)
-            assert stored is not None and stored.known_at is not None
-            return _result(stored, counts, stored.known_at, notes=mapped.notes)
-
-
-def _with_others(
-    con: duckdb.DuckDBPyConnection,
-    warehouse: Warehouse,
-    settings: Settings,
-    resolved: Resolved,
-    landing_ids: tuple[str, ...],
-    now: datetime,
-) -> Resolved:
-    """The same landings and others, read again, resolved among each other; `con` has the records of the first."""
-    others, records = [], []
-    for landing_id in dict.fromkeys((*(landing.landing_id for landing in resolved.landings[1:]), *landing_ids)):
-        with warehouse.read() as reading_con:
-            landing = landings.find(reading_con, landing_id)
-        if landing is None:
-            raise IngestError(f"landing {landing_id}", "another process removed this landing meanwhile; ingest again")
-        adapter = adapters.stored(landing.adapter, warehouse.home)
-        reading = _read_stored(warehouse, settings, landing, adapter)
-        fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
-        with mapping.workbench() as other:
-            others.append(_map(other, fresh, adapter, reading, settings, now))
-            records.append(other.execute("SELECT * FROM tagged").to_arrow_table())
-    first = con.execute("SELECT * FROM tagged").to_arrow_table()
-    con.register("all_records", pa.concat_tables([first, *records], promote_options="default"))
-    own = resolved.landings[0].landing_id
-    return Resolved(
-        (resolved.landings[0], *(mapped.landing for mapped in others)),
-        *landings.resolve(con, resolved.kind, "all_records"),
-        pa.concat_tables([_of(resolved.quarantine, own), *(mapped.quarantine for mapped in others)]),
-        pa.concat_tables([_of(resolved.days, own), *(mapped.days for mapped in others)]),
-    )
-
-
-def _of(rows: pa.Table, landing_id: str) -> pa.Table:
-    return rows.filter(pa.compute.equal(rows["landing_id"], landing_id))
-
-
-class _OvertakenError(Exception):
-    """Another process wrote the same landing since it was looked up."""
-
-
-def _overtaken(warehouse: Warehouse, settings: Settings, landing: Landing, now: datetime) -> LandingResult:
-    with warehouse.read() as con:
-        existing = landings.find(con, landing.landing_id)
-    if existing is None:
-        raise IngestError(landing.names[0], "another process removed this landing meanwhile; ingest it again")
-    return _again(warehouse, settings, replace(existing, names=tuple(sorted({*existing.names, *landing.names}))), existing, now)
-
-
 def _result(
-    landing: Landing, counts: Counts, known_at: datetime, *, notes: tuple[str, ...] = (), already_known: bool = False
+    landing: Landing, counts: Counts, *, notes: tuple[str, ...] = (), already_known: bool = False
 ) -> LandingResult:
     return LandingResult(
         landing_id=landing.landing_id,
@@ -368,7 +500,7 @@ def _result(
         accepted=counts.accepted,
         duplicate=counts.duplicate,
         quarantined=counts.quarantined,
-        known_at=known_at,
+        known_at=landing.known_at or landing.received_at,
         time_source=landing.time_source,
         reasons=counts.reasons,
         notes=notes,

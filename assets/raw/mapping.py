@@ -12,18 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
 from assets.raw import slots
 from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, PARSERS, Adapter, Kind
-from assets.raw.readers import ENVELOPE, RECORD, Reading
+from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
 from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
 from warehouse.connection import scratch
 from warehouse.contracts import quoted
 
 # A stated publish time that differs from the id's second by less is the same one, written to the minute.
 _SAME_PUBLISH_S = 60
+# Rows per batch: DuckDB scans batches in parallel.
+_BATCH = 122_880
 # From here on, rows that cheap parsers read are mapped apart from those that they do not.
 _MANY_ROWS = 50_000
 _VALUES = (*CONTENT, *COUNTS, *CHANNEL, "status")
@@ -33,25 +36,33 @@ _ARRIVALS = ("input", "broken", "judged", "all_records")
 
 
 @dataclass(frozen=True)
-class Circumstances:
-    """What is known of a landing besides its bytes.
+class Arrival:
+    """A landing that was read.
 
     Attributes:
+        number: Its place among the landings that are written together; stands for its id here.
+        reading: What it says.
         name: The file name that it is read under; the first of its names.
         arrived: When it was stored here (naive UTC).
-        start: First moment that the warehouse keeps.
-        now: The clock's time.
     """
 
+    number: int
+    reading: Reading
     name: str
     arrived: datetime
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Times outside of which a record is set aside: the first moment that the warehouse keeps, and the clock's."""
+
     start: datetime
     now: datetime
 
 
 @dataclass(frozen=True)
 class Mapped:
-    """How a landing was mapped.
+    """How landings were mapped.
 
     Attributes:
         time_source: Where the observation time came from: row, reply, file_name or operator.
@@ -94,40 +105,76 @@ def workbench() -> Iterator[duckdb.DuckDBPyConnection]:
     _threads.free.append((os.getpid(), con))
 
 
-def map_landing(
-    con: duckdb.DuckDBPyConnection, reading: Reading, adapter: Adapter, kind: Kind, around: Circumstances
+def map_landings(
+    con: duckdb.DuckDBPyConnection, arrivals: Sequence[Arrival], adapter: Adapter, kind: Kind, bounds: Bounds
 ) -> Mapped:
-    """Map a reading, leaving `records`, `quarantine` and `days` in the workbench.
+    """Map landings of one signature, leaving `records`, `quarantine` and `days` in the workbench.
+
+    Their column `landing` is the landing's number.
 
     Raises:
-        IngestError: The landing lacks a key column, or nothing in it says when it was observed.
+        IngestError: A key column is lacking, or nothing says when they were observed.
     """
-    con.register("input", reading.rows)
-    con.register("broken", _broken_rows(reading))
-    if reading.columns or reading.rows.num_rows:
+    reading = arrivals[0].reading
+    table = _together(arrivals)
+    con.register("input", table)
+    con.register("broken", _broken_rows(arrivals))
+    if reading.columns or table.num_rows:
         rows = "input"
         if reading.format == "json":
             rows = "valid"
             con.execute(f"CREATE TABLE valid AS SELECT * FROM input WHERE {_VALID}")
-        places = slots.find(con, rows, reading, adapter, around.name)
-        (_map_videos if kind == "videos" else _map_cells)(con, rows, reading, adapter, places, around)
-        _set_aside(con, reading, places)
+        places = slots.find(con, rows, reading, adapter, [arrival.name for arrival in arrivals])
+        task = _Task(rows, reading, table, adapter, places, bounds)
+        (_map_videos if kind == "videos" else _map_cells)(con, task)
+        _set_aside(con, task)
         mapped = Mapped(_time_source(adapter, places), _ignored(reading, places) if kind == "videos" else ())
     else:
         con.execute(_NOTHING)
         mapped = Mapped("row" if adapter.observed_at is None else "operator", ())
     con.execute(
-        "CREATE TABLE days AS SELECT observed_at::DATE AS day, count(*) AS records "
-        "FROM mapped WHERE observed_at IS NOT NULL GROUP BY day"
+        "CREATE TABLE days AS SELECT landing, observed_at::DATE AS day, count(*) AS records "
+        "FROM mapped WHERE observed_at IS NOT NULL GROUP BY ALL"
     )
     return mapped
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What is mapped: the table of records, one reading that shows their columns, and how."""
+
+    rows: str
+    reading: Reading
+    table: pa.Table
+    adapter: Adapter
+    places: Places
+    bounds: Bounds
+
+
+def _together(arrivals: Sequence[Arrival]) -> pa.Table:
+    """The records of all landings, with a running position, the landing's number, its file's name and its arrival."""
+    tables = []
+    for arrival in arrivals:
+        table, count = arrival.reading.rows, arrival.reading.rows.num_rows
+        shared = {
+            "__landing": pa.array(np.full(count, arrival.number, np.int32)),
+            slots.FILE_NAME: pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), [arrival.name]),
+            "__arrived": pa.array(np.full(count, np.datetime64(arrival.arrived, "us"))),
+        }
+        for name, column in shared.items():
+            table = table.append_column(name, column)
+        tables.append(table)
+    together = pa.concat_tables(tables)
+    together = together.append_column("__position", pa.array(np.arange(together.num_rows, dtype=np.int64)))
+    return pa.Table.from_batches(together.to_batches(max_chunksize=_BATCH), together.schema)
+
+
 _NOTHING = """
-CREATE TABLE mapped (row_number BIGINT, video_id VARCHAR, observed_at TIMESTAMP, known_at TIMESTAMP);
+CREATE TABLE mapped (landing INTEGER, row_number BIGINT, video_id VARCHAR, observed_at TIMESTAMP, known_at TIMESTAMP);
 CREATE VIEW records AS SELECT *, NULL::VARCHAR AS name, NULL::DOUBLE AS value, NULL::VARCHAR AS text FROM mapped;
 CREATE TABLE quarantine AS
-SELECT row_number, reason, NULL::VARCHAR AS field, NULL::VARCHAR AS value, NULL::TIMESTAMP AS observed_at, text AS record
+SELECT landing, row_number, reason, NULL::VARCHAR AS field, NULL::VARCHAR AS value, NULL::TIMESTAMP AS observed_at,
+    text AS record
 FROM broken;
 """
 
@@ -148,68 +195,63 @@ def _ignored(reading: Reading, places: Places) -> tuple[str, ...]:
 # Videos -------------------------------------------------------------------------------------------------------------
 
 
-def _map_videos(
-    con: duckdb.DuckDBPyConnection,
-    rows: str,
-    reading: Reading,
-    adapter: Adapter,
-    places: Places,
-    around: Circumstances,
-) -> None:
+def _map_videos(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     """Table or view `mapped`: values, flags and the reason why a record is set aside."""
-    if reading.rows.num_rows < _MANY_ROWS:
-        con.execute(f"CREATE TABLE mapped AS {_video_rows(rows, adapter, slots.patient(con, rows, places), around)}")
+    rows, places = task.rows, task.places
+    if task.table.num_rows < _MANY_ROWS:
+        con.execute(f"CREATE TABLE mapped AS {_video_rows(rows, task, slots.patient(con, rows, places))}")
     else:
         left_over = " OR ".join(place.left_over for found in places.values() for place in found if place.has_cheap)
-        quick = _video_rows(rows, adapter, slots.quick(places), around, left_over)
-        con.execute(f"CREATE TABLE quick AS {quick}")
-        con.execute(f"CREATE TABLE slow AS FROM {rows} SEMI JOIN (FROM quick WHERE left_over) USING (row_number)")
-        patient = _video_rows("slow", adapter, slots.patient(con, "slow", places), around)
-        con.execute(f"CREATE TABLE patient AS {patient}")
+        con.execute(f"CREATE TABLE quick AS {_video_rows(rows, task, slots.quick(places), left_over)}")
+        con.execute(
+            f"CREATE TABLE slow AS FROM {rows} WHERE __position IN (SELECT position FROM quick WHERE left_over)"
+        )
+        con.execute(f"CREATE TABLE patient AS {_video_rows('slow', task, slots.patient(con, 'slow', places))}")
         con.execute(
             "CREATE VIEW mapped AS SELECT * EXCLUDE (left_over) FROM quick WHERE NOT left_over UNION ALL FROM patient"
         )
-    con.execute("CREATE VIEW records AS SELECT * EXCLUDE (reason) FROM mapped WHERE reason IS NULL")
+    con.execute("CREATE VIEW records AS SELECT * EXCLUDE (reason, position) FROM mapped WHERE reason IS NULL")
 
 
-def _video_rows(rows: str, adapter: Adapter, found: Slots, around: Circumstances, left_over: str = "") -> str:
+def _video_rows(rows: str, task: _Task, found: Slots, left_over: str = "") -> str:
     """A SELECT of `mapped`, with the column `left_over` where its SQL is given."""
     values = [name for name in _VALUES if name in found]
-    publishes = adapter.publish_second_in_id or "published_at" in values
+    publishes = task.adapter.publish_second_in_id or "published_at" in values
     kept = [*values, *(["published_at"] if publishes and "published_at" not in values else [])]
-    flags = _flags(adapter, found)
+    flags = _flags(task.adapter, found)
     raised = ", ".join(f"CASE WHEN {condition} THEN {literal(flag)} END" for flag, condition in flags)
     columns = _value_columns(values, found)
     if left_over:
         columns["left_over"] = f"coalesce({left_over}, FALSE)"
     return f"""
-        WITH keyed AS ({_keyed(rows, adapter, found, around, columns)}),
-        mended AS (SELECT * {f", {_best_publish(adapter, found)} AS best" if publishes else ""} FROM keyed),
+        WITH keyed AS ({_keyed(rows, task, found, columns)}),
+        mended AS (SELECT * {f", {_best_publish(task.adapter, found)} AS best" if publishes else ""} FROM keyed),
         flagged AS (
             SELECT *, CASE WHEN {" OR ".join(condition for _, condition in flags) or "FALSE"}
                 THEN list_filter([{raised}]::VARCHAR[], lambda flag: flag IS NOT NULL) END AS flags
             FROM mended
         )
-        SELECT row_number, video_id, observed_at, known_at,
+        SELECT landing, row_number, position, video_id, observed_at, known_at,
             {"".join(f"{_final(name)}, " for name in kept)} flags,
-            {_reason(found, values, around)} AS reason {", left_over" if left_over else ""}
+            {_reason(found, values, task.bounds)} AS reason {", left_over" if left_over else ""}
         FROM flagged"""
 
 
-def _keyed(
-    rows: str, adapter: Adapter, found: Slots, around: Circumstances, values: Mapping[str, str]
-) -> str:
+def _keyed(rows: str, task: _Task, found: Slots, values: Mapping[str, str]) -> str:
     """A SELECT of the keys and of further columns, with what tells why a key is missing."""
-    if adapter.observed_at is not None:
-        observed, bad_time = f"TIMESTAMP {literal(adapter.observed_at)}", ""
+    if task.adapter.observed_at is not None:
+        observed, bad_time = f"TIMESTAMP {literal(task.adapter.observed_at)}", ""
     else:
         observed, bad_time = first(found["observed_at"]), slots.bad(found["observed_at"])
     ids = {f"id_text_{position}": slot.place.text for position, slot in enumerate(found["video_id"])}
     columns = {
-        "row_number": "row_number",
+        "landing": "__landing",
+        "row_number": ROW_NUMBER,
+        "position": "__position",
         "video_id": first(found["video_id"]),
         "observed_at": observed,
         "stated_known_at": first(found["known_at"]) if "known_at" in found else "NULL::TIMESTAMP",
+        "arrived_at": "__arrived",
         "bad_observed_at": f"({bad_time or 'FALSE'})",
         "bad_known_at": f"({slots.bad(found.get('known_at', ())) or 'FALSE'})",
         **ids,
@@ -220,8 +262,8 @@ def _keyed(
     missing = " AND ".join(f"is_missing({text})" for text in ids)
     destroyed = " OR ".join(f"coalesce(is_destroyed_id({text}), FALSE)" for text in ids)
     return f"""
-        SELECT * EXCLUDE ({", ".join(ids)}, stated_known_at),
-            coalesce(stated_known_at, {literal(around.arrived) if adapter.known_on_arrival else "observed_at"}) AS known_at,
+        SELECT * EXCLUDE ({", ".join(ids)}, stated_known_at, arrived_at),
+            coalesce(stated_known_at, {"arrived_at" if task.adapter.known_on_arrival else "observed_at"}) AS known_at,
             CASE WHEN video_id IS NULL THEN {missing} END AS no_id,
             CASE WHEN video_id IS NULL THEN {destroyed} END AS id_destroyed
         FROM (SELECT {listed} FROM {rows} {joins})"""
@@ -275,60 +317,54 @@ def _flags(adapter: Adapter, found: Slots) -> list[tuple[str, str]]:
     return flags
 
 
-def _reason(found: Slots, values: Sequence[str], around: Circumstances) -> str:
+def _reason(found: Slots, values: Sequence[str], bounds: Bounds) -> str:
     """Why a record is set aside: the first thing that is wrong with it, or null."""
     said = [f"{_stated(name)} IS NOT NULL" for name in values if name != "channel_id"]
-    return f"""{_key_reason(found, around)}
+    return f"""{_key_reason(found, bounds)}
         WHEN NOT ({" OR ".join(["flags IS NOT NULL", *said])}) THEN 'empty_record' END"""
 
 
-def _key_reason(found: Slots, around: Circumstances) -> str:
+def _key_reason(found: Slots, bounds: Bounds) -> str:
     """The beginning of a CASE: what is wrong with the keys."""
     after_known = "OR observed_at > known_at" if "known_at" in found else ""
     return f"""CASE
         WHEN video_id IS NULL THEN
             CASE WHEN no_id THEN 'missing_id' WHEN id_destroyed THEN 'destroyed_id' ELSE 'bad_id' END
         WHEN observed_at IS NULL THEN CASE WHEN bad_observed_at THEN 'bad_observed_at' ELSE 'missing_observed_at' END
-        WHEN observed_at < {literal(around.start)} THEN 'before_start'
+        WHEN observed_at < {literal(bounds.start)} THEN 'before_start'
         WHEN bad_known_at THEN 'bad_known_at'
-        WHEN observed_at > {literal(around.now + timedelta(days=1))} {after_known} THEN 'observed_in_future'"""
+        WHEN observed_at > {literal(bounds.now + timedelta(days=1))} {after_known} THEN 'observed_in_future'"""
 
 
 # Metrics and labels -------------------------------------------------------------------------------------------------
 
 
-def _map_cells(
-    con: duckdb.DuckDBPyConnection,
-    rows: str,
-    reading: Reading,
-    adapter: Adapter,
-    places: Places,
-    around: Circumstances,
-) -> None:
+def _map_cells(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     """Every column that is no key becomes a measure: numbers where nearly all of its values are, else text."""
-    found = slots.patient(con, rows, places)
+    found = slots.patient(con, task.rows, task.places)
     keys = {slot.place.choice.name.casefold() for each in found.values() for slot in each}
-    con.execute(f"CREATE TABLE keyed AS {_keyed(rows, adapter, found, around, {})}")
-    con.execute("CREATE TABLE cells (row_number BIGINT, name VARCHAR, value DOUBLE, text VARCHAR)")
-    for column, text in _measures(con, rows, reading):
+    con.execute(f"CREATE TABLE keyed AS {_keyed(task.rows, task, found, {})}")
+    con.execute("CREATE TABLE cells (position BIGINT, name VARCHAR, value DOUBLE, text VARCHAR)")
+    for column, text in _measures(con, task):
         if column.casefold() not in keys:
+            value = _measure_value(con, task.rows, text)
             con.execute(
                 f"""
                 INSERT INTO cells
-                SELECT row_number, {literal(_measure_name(column))}, value, CASE WHEN value IS NULL THEN text END
-                FROM (SELECT row_number, {text} AS text, {_measure_value(con, rows, text)} AS value FROM {rows})
+                SELECT position, {literal(_measure_name(column))}, value, CASE WHEN value IS NULL THEN text END
+                FROM (SELECT __position AS position, {text} AS text, {value} AS value FROM {task.rows})
                 WHERE NOT is_missing(text)
                 """
             )
     con.execute(
         f"""
         CREATE TABLE mapped AS
-        SELECT *, {_key_reason(found, around)}
-            WHEN row_number NOT IN (SELECT row_number FROM cells) THEN 'empty_record' END AS reason
+        SELECT *, {_key_reason(found, task.bounds)}
+            WHEN position NOT IN (SELECT position FROM cells) THEN 'empty_record' END AS reason
         FROM keyed;
         CREATE VIEW records AS
-        SELECT row_number, video_id, observed_at, known_at, name, value, text
-        FROM mapped JOIN cells USING (row_number) WHERE reason IS NULL;
+        SELECT landing, row_number, video_id, observed_at, known_at, name, value, text
+        FROM mapped JOIN cells USING (position) WHERE reason IS NULL;
         """
     )
 
@@ -339,12 +375,17 @@ def _measure_name(column: str) -> str:
     return "_".join(words.lower().split()) or "column"
 
 
-def _measures(con: duckdb.DuckDBPyConnection, rows: str, reading: Reading) -> list[tuple[str, str]]:
+def _measures(con: duckdb.DuckDBPyConnection, task: _Task) -> list[tuple[str, str]]:
     """Every column, or first-level key of JSON records, with the SQL of its text."""
+    reading = task.reading
     if reading.format != "json":
         return [(column, column_text(reading, column)) for column in reading.columns]
-    keys = con.execute(f"SELECT DISTINCT unnest(json_keys({RECORD})) AS key FROM {rows} ORDER BY key").fetchall()
+    keys = con.execute(f"SELECT DISTINCT unnest(json_keys({RECORD})) AS key FROM {task.rows} ORDER BY key").fetchall()
     return [(key, path_text(RECORD, key)) for (key,) in keys]
+
+
+# Numbers in any writing; a time on the clock (0:24) is its seconds.
+_NUMBER = "coalesce(cheap_number({0}), parse_number({0}), CASE WHEN contains({0}, ':') THEN parse_duration({0}) END)"
 
 
 def _measure_value(con: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
@@ -352,25 +393,27 @@ def _measure_value(con: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
     shares = con.execute(
         f"""
         SELECT count(*), count(*) FILTER (WHERE lower(trim(text)) IN ('true', 'false', 'yes', 'no')),
-            count(*) FILTER (WHERE coalesce(cheap_number(text), parse_number(text)) IS NOT NULL)
+            count({_NUMBER.format("text")})
         FROM (SELECT {text} AS text FROM {rows}) WHERE NOT is_missing(text)
         """
     ).fetchone()
     total, truths, numbers = shares if shares is not None else (0, 0, 0)
     if total and truths == total:
         return f"parse_bool({text})::DOUBLE"
-    return f"coalesce(cheap_number({text}), parse_number({text}))" if numbers >= 0.9 * max(total, 1) else "NULL::DOUBLE"
+    return _NUMBER.format(text) if numbers >= 0.9 * max(total, 1) else "NULL::DOUBLE"
 
 
 # What is set aside --------------------------------------------------------------------------------------------------
 
 
-def _broken_rows(reading: Reading) -> pa.Table:
+def _broken_rows(arrivals: Sequence[Arrival]) -> pa.Table:
+    broken = [(arrival.number, row) for arrival in arrivals for row in arrival.reading.broken]
     return pa.table(
         {
-            "row_number": pa.array([row.row_number for row in reading.broken], pa.int64()),
-            "reason": pa.array([row.reason for row in reading.broken], pa.string()),
-            "text": pa.array([row.text for row in reading.broken], pa.string()),
+            "landing": pa.array([number for number, _ in broken], pa.int32()),
+            "row_number": pa.array([row.row_number for _, row in broken], pa.int64()),
+            "reason": pa.array([row.reason for _, row in broken], pa.string()),
+            "text": pa.array([row.text for _, row in broken], pa.string()),
         }
     )
 
@@ -382,29 +425,32 @@ def _record(reading: Reading) -> str:
     return "to_json({" + ", ".join(f"{literal(column)}: {quoted(column)}" for column in reading.columns) + "})::VARCHAR"
 
 
-def _set_aside(con: duckdb.DuckDBPyConnection, reading: Reading, places: Places) -> None:
+def _set_aside(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     """Table `quarantine`: the records that the mapping judged, and those that could not even be read."""
 
     def text(name: str) -> str:
-        return f"coalesce({', '.join([*(place.text for place in places.get(name, ())), 'NULL::VARCHAR'])})"
+        return f"coalesce({', '.join([*(place.text for place in task.places.get(name, ())), 'NULL::VARCHAR'])})"
 
-    judged = con.execute("SELECT row_number FROM mapped WHERE reason IS NOT NULL").to_arrow_table()["row_number"]
-    con.register("judged", reading.rows.filter(pa.compute.is_in(reading.rows["row_number"], judged.combine_chunks())))
-    invalid = f"UNION ALL SELECT row_number, 'bad_json', NULL, NULL, NULL, {RECORD} FROM input WHERE NOT ({_VALID})"
+    judged = con.execute("SELECT position FROM mapped WHERE reason IS NOT NULL").to_arrow_table()["position"]
+    chosen = pa.compute.is_in(task.table["__position"], judged.combine_chunks())
+    con.register("judged", task.table.filter(chosen))
+    invalid = f"""
+        UNION ALL SELECT __landing, {ROW_NUMBER}, 'bad_json', NULL, NULL, NULL, {RECORD}
+        FROM input WHERE NOT ({_VALID})"""
     con.execute(
         f"""
         CREATE TABLE quarantine AS
-        SELECT row_number, reason, field,
+        SELECT landing, row_number, reason, field,
             left(CASE field WHEN 'video_id' THEN {text("video_id")} WHEN 'known_at' THEN {text("known_at")}
                 WHEN 'observed_at' THEN {text("observed_at")} END, 200) AS value,
-            read_observed_at AS observed_at, {_record(reading)} AS record
+            read_observed_at AS observed_at, {_record(task.reading)} AS record
         FROM judged JOIN (
-            SELECT row_number, reason, observed_at AS read_observed_at,
+            SELECT landing, row_number, position, reason, observed_at AS read_observed_at,
                 CASE WHEN reason IN ('missing_id', 'bad_id', 'destroyed_id') THEN 'video_id'
                     WHEN reason = 'bad_known_at' THEN 'known_at' WHEN reason <> 'empty_record' THEN 'observed_at' END AS field
             FROM mapped WHERE reason IS NOT NULL
-        ) USING (row_number)
-        UNION ALL SELECT row_number, reason, NULL, NULL, NULL, text FROM broken
-        {invalid if reading.format == "json" else ""}
+        ) ON position = __position
+        UNION ALL SELECT landing, row_number, reason, NULL, NULL, NULL, text FROM broken
+        {invalid if task.reading.format == "json" else ""}
         """
     )

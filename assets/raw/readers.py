@@ -23,11 +23,9 @@ from assets.raw.errors import IngestError
 Format = Literal["csv", "json", "parquet"]
 RECORD = "record"
 ENVELOPE = "envelope"
-ROW_NUMBER = "row_number"
+ROW_NUMBER = "__row"
 _HEAD = 1 << 16
 _EXCERPT = 10_000
-# Rows per batch: DuckDB scans batches in parallel.
-_BATCH = 122_880
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
 _DELIMITERS = (",", "\t", ";", "|")
 
@@ -47,7 +45,7 @@ class Reading:
 
     Attributes:
         format: How it was written.
-        rows: `row_number` and one column per input column; for JSON, `record` and `envelope` as JSON text.
+        rows: `__row` (the record's number) and one column per input column; for JSON, `record` and `envelope`.
         columns: Names of the input columns; empty for JSON.
         broken: Records that could not be read.
     """
@@ -137,14 +135,13 @@ def _excerpt(record: bytes) -> str:
 
 
 def _numbered(table: pa.Table, skipped: Sequence[int]) -> pa.Table:
-    """The table with `row_number`: 1, 2, 3, ... without the skipped ones."""
+    """The table with the numbers of its records: 1, 2, 3, ... without the skipped ones."""
     import numpy as np
 
     numbers = np.arange(1, table.num_rows + len(skipped) + 1, dtype=np.int64)
     if skipped:
         numbers = np.delete(numbers, np.asarray(skipped, dtype=np.int64) - 1)
-    numbered = table.append_column(ROW_NUMBER, pa.array(numbers))
-    return pa.Table.from_batches(numbered.to_batches(max_chunksize=_BATCH), numbered.schema)
+    return table.append_column(ROW_NUMBER, pa.array(numbers))
 
 
 # CSV ----------------------------------------------------------------------------------------------------------------
@@ -161,7 +158,7 @@ def _header(names: Sequence[str]) -> tuple[str, ...]:
     header = []
     for position, raw in enumerate(names, 1):
         name = raw.strip().removeprefix("\ufeff") or f"column_{position}"
-        name = f"{name}_{position}" if name in seen or name == ROW_NUMBER else name
+        name = f"{name}_{position}" if name in seen or name.startswith("__") else name
         seen.add(name)
         header.append(name)
     return tuple(header)

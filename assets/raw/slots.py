@@ -18,6 +18,8 @@ from assets.raw.errors import IngestError
 from assets.raw.readers import ENVELOPE, RECORD, Reading
 from warehouse.contracts import quoted
 
+# Column of the records that holds the name of their file.
+FILE_NAME = "__name"
 # Stands for the SQL of the observation time, which relative times count from.
 OBSERVED = "<observed_at>"
 
@@ -36,8 +38,8 @@ class Place:
 
     @property
     def has_cheap(self) -> bool:
-        """Whether the parser has a cheap form; the name of a file is parsed once anyway."""
-        return self.choice.parser in _cheap_parsers() and self.choice.origin != "file_name"
+        """Whether the parser has a cheap form."""
+        return self.choice.parser in _cheap_parsers()
 
     @property
     def cheap(self) -> str:
@@ -98,37 +100,57 @@ def path_text(container: str, path: str) -> str:
     return f"json_extract_string({container}, {literal('$' + inside)})"
 
 
-def find(con: duckdb.DuckDBPyConnection, rows: str, reading: Reading, adapter: Adapter, name: str) -> Places:
-    """The places of each field that this landing has; of the observation time only the first.
+def signature(reading: Reading, adapter: Adapter, name: str) -> tuple[object, ...]:
+    """What two landings of one adapter share where they can be mapped together; JSON is mapped by itself."""
+    if reading.format == "json":
+        return ("json", name, id(reading))
+    there = {column.casefold() for column in reading.columns}
+    timed = next(
+        (
+            position
+            for position, choice in enumerate(adapter.fields.get("observed_at", ()))
+            if (choice.name.casefold() in there if choice.origin == "column" else _named(choice, name))
+        ),
+        None,
+    )
+    return (reading.columns, tuple(map(str, reading.rows.schema.types)), timed)
+
+
+def _named(choice: Choice, name: str) -> bool:
+    return choice.origin == "file_name" and re.search(choice.name, name) is not None
+
+
+def find(con: duckdb.DuckDBPyConnection, rows: str, reading: Reading, adapter: Adapter, names: Sequence[str]) -> Places:
+    """The places of each field that landings of one signature have; of the observation time only the first.
 
     Args:
         con: The scratch connection.
         rows: Its table of records.
-        reading: The landing.
-        adapter: Its adapter.
-        name: The file name that it is read under.
+        reading: One of the landings.
+        adapter: Their adapter.
+        names: The file names that they are read under.
 
     Raises:
-        IngestError: The landing lacks a key column, or nothing in it says when it was observed.
+        IngestError: A key column is lacking, or nothing says when they were observed.
     """
     places: dict[str, list[Place]] = {}
     for key, choices in adapter.fields.items():
         if key == "observed_at" and adapter.observed_at is not None:
             continue
-        texts = ((choice, _text(con, rows, reading, choice, name)) for choice in choices)
+        texts = ((choice, _text(con, rows, reading, choice, names)) for choice in choices)
         found = [Place(choice, text) for choice, text in texts if text is not None]
         if found:
             places[key] = found[:1] if key == "observed_at" else found
-    _require_keys(reading, adapter, places, name)
+    _require_keys(reading, adapter, places, names[0])
     return places
 
 
 def _text(
-    con: duckdb.DuckDBPyConnection, rows: str, reading: Reading, choice: Choice, name: str
+    con: duckdb.DuckDBPyConnection, rows: str, reading: Reading, choice: Choice, names: Sequence[str]
 ) -> str | None:
     if choice.origin == "file_name":
-        match = re.search(choice.name, name)
-        return None if match is None else literal(match[1])
+        text = f"nullif(regexp_extract({FILE_NAME}, {literal(choice.name)}, 1), '')"
+        return text if any(_named(choice, name) for name in names) else None
     if reading.format == "json":
         text = path_text(RECORD if choice.origin == "column" else ENVELOPE, choice.name)
         there = con.execute(f"SELECT 1 FROM {rows} WHERE {text} IS NOT NULL LIMIT 1").fetchone()
