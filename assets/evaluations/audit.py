@@ -281,7 +281,7 @@ def _draw(warehouse: Warehouse, samples: int, seed: int, now: datetime, source: 
 def _draw_rows(of: TrainingSet, samples: int, seed: int) -> list[dict[str, Any]]:
     import numpy as np
 
-    ordered = of.frame.sort_values(["source", "video_id"], kind="stable")
+    ordered = of.frame.drop_duplicates(["source", "video_id"]).sort_values(["source", "video_id"], kind="stable")
     chosen = np.random.default_rng(seed).permutation(len(ordered))[:samples]
     return [{**row, "cutoff": of.cutoff} for row in _records(ordered.iloc[np.sort(chosen)])]
 
