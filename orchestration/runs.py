@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluations.assets import Grid
+from assets.evaluations.stale import evaluation_is_stale
 from assets.raw.assets import landing_metadata, materialized_days, waiting
 from assets.raw.ingest import LandingResult
 from orchestration.definitions import build_definitions
@@ -101,12 +102,9 @@ class Runs:
         done.runs += self.ingest_inbox()
         done.runs += self.build_features()
         done.runs += self.backtest(grid)
-        if done.runs or not self._evaluated():
+        if evaluation_is_stale(self.home.warehouse, self.home.settings):
             done.runs.append(self.execute("evaluation"))
         return done
-
-    def _evaluated(self) -> bool:
-        return self.instance.get_latest_materialization_event(dg.AssetKey(["evaluations", "reports"])) is not None
 
 
 def _explain(job: str, result: dg.ExecuteInProcessResult) -> str:

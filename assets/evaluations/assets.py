@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.evaluations.grid import Cell, cells
+from assets.evaluations.stale import FIGURES, REPORTS, evaluated_from, record_evaluation
 from assets.features.frame import sources
 from assets.partitions import days, in_one_run, weekly
 from assets.policies import describe, markdown, picture, retry, upstream
@@ -99,12 +100,14 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
     code_version="1",
     **describe("evaluations.metrics"),
 )
-def metrics(home: Home) -> dg.MaterializeResult:
+def metrics(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Every figure, made from the stored forecasts only."""
     from assets.evaluations.report import charts
     from assets.evaluations.score_cells import score_cells, stored_leaderboard
 
+    version = evaluated_from(home.warehouse, home.settings)
     scored = score_cells(home.warehouse, home.settings)
+    record_evaluation(home.warehouse, FIGURES, version, scored, run_id=context.run_id, now=home.now())
     rows = [row for row in stored_leaderboard(home.warehouse) if row["origin"] == "all"]
     shown = (
         "source",
@@ -169,4 +172,5 @@ def reports(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResu
     from assets.evaluations.report_pages import write_report
 
     page = write_report(home.warehouse, home.settings, home.reports, run_id=context.run_id, now=home.now())
+    record_evaluation(home.warehouse, REPORTS, None, 1, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={"page": dg.MetadataValue.path(str(page)), "bytes": page.stat().st_size})
