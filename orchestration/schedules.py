@@ -25,7 +25,7 @@ hourly_ingestion = dg.ScheduleDefinition(
 def nightly_refresh(context: dg.ScheduleEvaluationContext, home: Home) -> list[dg.RunRequest] | dg.SkipReason:
     """One features run per range of stale days."""
     requests = nightly_requests(home, {CHAIN_TAG: context.scheduled_execution_time.strftime("%Y%m%dT%H%M")})
-    return requests or dg.SkipReason("every feature day is up to date")
+    return requests or dg.SkipReason("everything is up to date")
 
 
 ALL = [hourly_ingestion, nightly_refresh]

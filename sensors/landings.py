@@ -14,11 +14,12 @@ from resources.home import Home
 ATTEMPTS = 3
 BATCH = 500
 FILES_TAG = "upswell/files"
-_ACTIVE = [
+UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
 ]
 
 
@@ -37,7 +38,7 @@ def landing_sensor(job_name: str) -> dg.SensorDefinition:
         if not paths:
             return dg.SkipReason(f"no complete file in {home.inbox}")
         files = identity(paths)
-        active = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=_ACTIVE), limit=1)
+        active = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
         if active:
             return dg.SkipReason(f"run {active[0].run_id} is ingesting")
         earlier = context.instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={FILES_TAG: files}))

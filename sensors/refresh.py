@@ -10,9 +10,11 @@ from typing import Any
 import dagster as dg
 
 from assets.evaluations.assets import Grid, chosen_cells, latest_origins
+from assets.evaluations.stale import evaluation_is_stale
 from assets.features.stale import ranges, stale_days
 from assets.raw.anchors import source_anchors
 from resources.home import Home
+from sensors.landings import UNFINISHED
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
@@ -36,12 +38,14 @@ def stale_origins(home: Home, grid: Grid) -> list[date]:
 
 
 def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]:
-    """One features run per stale range; only the last carries the chain on."""
+    """One features run per stale range; when all of them are done, the chain goes on.
+
+    Where only later stages are stale, a run over the current day starts the chain.
+    """
     found = stale_ranges(home)
-    return [
-        dg.RunRequest(tags={**range_tags(*days), **(tags if days == found[-1] else {})}, job_name="features")
-        for days in found
-    ]
+    if not found and (stale_origins(home, Grid()) or evaluation_is_stale(home.warehouse, home.settings)):
+        found = [(home.now().date(), home.now().date())]
+    return [dg.RunRequest(tags={**range_tags(*days), **tags}) for days in found]
 
 
 def chain_sensors(features: Any, backtests: Any, evaluation: Any, tag: str) -> list[dg.SensorDefinition]:
@@ -52,13 +56,23 @@ def chain_sensors(features: Any, backtests: Any, evaluation: Any, tag: str) -> l
         "default_status": dg.DefaultSensorStatus.RUNNING,
     }
 
-    @dg.run_status_sensor(name="backtests_after_features", monitored_jobs=[features], request_job=backtests, **common)
+    @dg.run_status_sensor(
+        name="backtests_after_features", monitored_jobs=[features], request_jobs=[backtests, evaluation], **common
+    )
     def after_features(context: dg.RunStatusSensorContext, home: Home) -> dg.RunRequest | dg.SkipReason:
         chain = context.dagster_run.tags.get(tag)
-        origins = stale_origins(home, Grid()) if chain else []
-        if not chain or not origins:
-            return dg.SkipReason("not part of a nightly refresh" if not chain else "every backtest is up to date")
-        return dg.RunRequest(run_key=f"{chain}-backtests", tags={tag: chain, **range_tags(origins[0], origins[-1])})
+        if not chain:
+            return dg.SkipReason("not part of a nightly refresh")
+        others = dg.RunsFilter(job_name=features.name, tags={tag: chain}, statuses=UNFINISHED)
+        if context.instance.get_runs_count(others):
+            return dg.SkipReason("other days of this refresh are not built yet")
+        origins = stale_origins(home, Grid())
+        if origins:
+            days = range_tags(origins[0], origins[-1])
+            return dg.RunRequest(f"{chain}-backtests", tags={tag: chain, **days}, job_name=backtests.name)
+        if evaluation_is_stale(home.warehouse, home.settings):
+            return dg.RunRequest(f"{chain}-evaluation", tags={tag: chain}, job_name=evaluation.name)
+        return dg.SkipReason("backtests and report are up to date")
 
     @dg.run_status_sensor(
         name="evaluation_after_backtests", monitored_jobs=[backtests], request_job=evaluation, **common
