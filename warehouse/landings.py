@@ -8,7 +8,7 @@ tables are a function of the set of landings. Where a landing's bytes are, and h
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from functools import cache
 from pathlib import Path
@@ -85,6 +85,9 @@ class Landing:
     received_at: datetime
     rows_read: int
     known_at: datetime | None = None
+
+
+_LANDING = tuple(column.name for column in fields(Landing))
 
 
 @dataclass(frozen=True)
@@ -235,8 +238,10 @@ def replace_landings(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> dict
         shared = _shared_days(con, resolved)
         if shared:
             _contest(con, resolved)
-        _ask_for_others(con, resolved, known, shared)
-        _displace(con, resolved)
+        if shared or known is not None:
+            _ask_for_others(con, resolved, known, shared)
+        if con.execute("SELECT 1 FROM placed WHERE stood AND place > 1 LIMIT 1").fetchone():
+            _displace(con, resolved)
         _tell_survivors(con, resolved)
         counts = _insert(con, resolved)
         if shared:
@@ -353,12 +358,16 @@ def _ask_for_others(
     """Ask for the landings without which the result would depend on the order of arrival."""
     needed: list[str] = []
     if resolved.kind == "videos":
-        held = "(SELECT * FROM arriving SEMI JOIN vacated USING (video_id, observed_at))"
-        held_again = _contestants("videos", held, resolved.winners.column_names)
-        con.execute(f"CREATE OR REPLACE TEMP TABLE held_again AS {held_again}")
         same = _same("videos").replace("loser.", "fallen.")
-        for query in ("needed_for_vacated", "needed_for_fallen"):
-            needed += [row[0] for row in con.execute(_queries()[query].format(same=same), resolved.parameters).fetchall()]
+        needed += [
+            row[0]
+            for row in con.execute(_queries()["needed_for_fallen"].format(same=same), resolved.parameters).fetchall()
+        ]
+        if known is not None:
+            held = "(SELECT * FROM arriving SEMI JOIN vacated USING (video_id, observed_at))"
+            held_again = _contestants("videos", held, resolved.winners.column_names)
+            con.execute(f"CREATE OR REPLACE TEMP TABLE held_again AS {held_again}")
+            needed += [row[0] for row in con.execute(_queries()["needed_for_vacated"], resolved.parameters).fetchall()]
     else:
         # Cells of a record stand and fall one by one, and only a record that lost them all is on file; so where
         # standing cells fall, or these landings held some before, whatever shares a day is read anew.
@@ -377,8 +386,7 @@ def _displace(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
     """Move standing records that lose now out of the raw tables, and tell those that had lost to them."""
     con.execute(f"CREATE OR REPLACE TEMP TABLE fallen AS {_queries()['fallen'].format(same=_same(resolved.kind))}")
     days = con.execute("SELECT min(observed_at)::DATE, max(observed_at)::DATE FROM fallen").fetchone()
-    if days is None or days[0] is None:
-        return
+    assert days is not None
     parameters = {"source": resolved.source, "kind": resolved.kind}
     con.execute(_queries()["retell_losers"], parameters)
     lost = "(SELECT *, CASE WHEN same THEN 'duplicate' ELSE 'conflict' END AS reason FROM fallen)"
@@ -481,11 +489,12 @@ def _check_keys(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
 def find(con: duckdb.DuckDBPyConnection, landing_id: str) -> Landing | None:
     """A stored landing."""
     row = con.execute(
-        "SELECT landing_id, source, kind, names, bytes, adapter, contract_version, time_source, received_at, rows_read, "
-        "known_at FROM raw.landings WHERE landing_id = $id",
-        {"id": landing_id},
+        f"SELECT {', '.join(_LANDING)} FROM raw.landings WHERE landing_id = $id", {"id": landing_id}
     ).fetchone()
-    return None if row is None else Landing(*row[:3], tuple(row[3]), *row[4:])
+    if row is None:
+        return None
+    stored = dict(zip(_LANDING, row, strict=True))
+    return Landing(**{**stored, "names": tuple(stored["names"])})
 
 
 def counts_of(con: duckdb.DuckDBPyConnection, landing_id: str) -> Counts:
@@ -501,7 +510,8 @@ def counts_of(con: duckdb.DuckDBPyConnection, landing_id: str) -> Counts:
         "UNION ALL SELECT unnest(flags) FROM raw.snapshots WHERE landing_id = $id AND flags IS NOT NULL) GROUP BY reason",
         {"id": landing_id},
     ).fetchall()
-    return Counts(*row, reasons=dict(sorted(reasons)))
+    accepted, duplicate, quarantined = row
+    return Counts(accepted, duplicate, quarantined, dict(sorted(reasons)))
 
 
 def rename(con: duckdb.DuckDBPyConnection, landing_id: str, names: Sequence[str]) -> None:

@@ -179,7 +179,7 @@ def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:
         column, _, parser = declared.rpartition(" | ")
         choice = Choice("column", column, parser.strip()) if column else Choice("column", declared, default)
     else:
-        origin: Origin = next((key for key in ("column", "envelope", "file_name") if key in declared), "column")  # type: ignore[assignment]
+        origin: Origin = next((key for key in ("column", "envelope", "file_name") if key in declared), "column")
         choice = Choice(origin, declared[origin], declared.get("parse", default), float(declared.get("shift_h", 0)))
     if choice.parser not in parser_names():
         raise IngestError(where, f"no parser {choice.parser!r}; there are {', '.join(sorted(parser_names()))}", field=name)

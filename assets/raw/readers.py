@@ -152,6 +152,17 @@ def _delimiter(head: bytes) -> str:
     return max(_DELIMITERS, key=line.count) if any(mark in line for mark in _DELIMITERS) else ","
 
 
+def _dialect(delimiter: str) -> type[csv.Dialect]:
+    """Values in quotation marks, but for TSV, which has none."""
+    separator = delimiter
+
+    class Written(csv.excel):
+        delimiter = separator
+        quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+
+    return Written
+
+
 def _header(names: Sequence[str]) -> tuple[str, ...]:
     """Column names, trimmed; an empty or repeated one gets its position, so that none is lost."""
     seen: set[str] = set()
@@ -176,7 +187,7 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
         return "skip"
 
     with _csv_input(source) as first:
-        names = next(csv.reader(first, delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE), [])
+        names = next(csv.reader(first, _dialect(delimiter)), [])
     header = _header(names)
     try:
         table = pyarrow.csv.read_csv(
@@ -261,9 +272,9 @@ def _split_records(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str] | 
 
     Latin-1 decodes any byte to one character, so the records can be told apart before their encoding is judged.
     """
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     csv.field_size_limit(max(csv.field_size_limit(), 1 << 30))
-    reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+    dialect = _dialect(delimiter)
+    reader = csv.reader(lines, dialect)
     while True:
         lines.taken = []
         try:
@@ -277,11 +288,11 @@ def _split_records(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str] | 
                 yield None, lines.taken[0], "record_too_large"
             else:
                 yield None, lines.give_back(), "unclosed_quote"
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+            reader = csv.reader(lines, dialect)
             continue
         if lines.ended and len(lines.taken) > 1:
             yield None, lines.give_back(), "unclosed_quote"
-            reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
+            reader = csv.reader(lines, dialect)
         elif fields:
             yield fields, b"".join(lines.taken), ""
 

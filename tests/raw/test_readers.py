@@ -1,0 +1,133 @@
+"""Every record of a file is read or set aside, whatever is wrong with the others."""
+
+import gzip
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from assets.raw.errors import IngestError
+from assets.raw.readers import ROW_NUMBER, Reading, read
+
+
+def reading(tmp_path: Path, data: bytes, *, limit: int = 1000, records: tuple[str, ...] = ()) -> Reading:
+    path = tmp_path / "file"
+    path.write_bytes(data)
+    return read(path, "file", max_record_bytes=limit, records=records)
+
+
+def rows(read: Reading) -> list[tuple[object, ...]]:
+    """Number and values of each record."""
+    return [(row.pop(ROW_NUMBER), *row.values()) for row in read.rows.to_pylist()]
+
+
+def broken(read: Reading) -> list[tuple[int, str]]:
+    return [(row.row_number, row.reason) for row in read.broken]
+
+
+def test_csv_with_bom_quoted_newlines_and_empty_lines(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'\xef\xbb\xbfa,b\n1,2\n\n"q\nr",""\n')
+    assert read.columns == ("a", "b")
+    assert rows(read) == [(1, "1", "2"), (2, "q\nr", "")]
+
+
+def test_gz_is_told_by_its_bytes(tmp_path: Path) -> None:
+    assert rows(reading(tmp_path, gzip.compress(b"a,b\n1,2\n"))) == [(1, "1", "2")]
+
+
+def test_tsv_has_no_quoting(tmp_path: Path) -> None:
+    assert rows(reading(tmp_path, b'a\tb\n1\t"x\n2\ty"\n')) == [(1, "1", '"x'), (2, "2", 'y"')]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
+def test_the_delimiter_is_told_by_the_header(tmp_path: Path, delimiter: str) -> None:
+    assert rows(reading(tmp_path, delimiter.join("ab").encode() + b"\n" + delimiter.join("12").encode())) == [(1, "1", "2")]
+
+
+def test_a_record_with_a_wrong_number_of_columns_is_set_aside(tmp_path: Path) -> None:
+    read = reading(tmp_path, b"a,b\n1,2\nx\n3,4\n5,6,7\n")
+    assert rows(read) == [(1, "1", "2"), (3, "3", "4")]
+    assert broken(read) == [(2, "bad_columns"), (4, "bad_columns")]
+    assert read.broken[1].text == "5,6,7"
+
+
+def test_undecodable_bytes_cost_their_record_only(tmp_path: Path) -> None:
+    read = reading(tmp_path, b"a,b\n1,\xc3\xa9\n2,\xe9\n3,x\nlonely\n")
+    assert rows(read) == [(1, "1", "é"), (3, "3", "x")]
+    assert broken(read) == [(2, "bad_encoding"), (4, "bad_columns")]
+
+
+def test_utf_16_is_told_by_its_bom(tmp_path: Path) -> None:
+    assert rows(reading(tmp_path, "a,b\n1,é\n".encode("utf-16"))) == [(1, "1", "é")]
+
+
+def test_a_quote_that_never_closes_costs_its_line_only(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'a,b\n1,2\n"open,3\n4,5\n6,7\n')
+    assert rows(read) == [(1, "1", "2"), (3, "4", "5"), (4, "6", "7")]
+    assert broken(read) == [(2, "unclosed_quote")]
+
+
+def test_a_record_over_the_limit_is_set_aside_and_the_next_is_read(tmp_path: Path) -> None:
+    read = reading(tmp_path, b"a,b\n1," + b"z" * 5000 + b"\n3,4\n", limit=1000)
+    assert rows(read) == [(2, "3", "4")]
+    assert broken(read) == [(1, "record_too_large")]
+    assert len(read.broken[0].text) < 2000
+
+
+def test_a_line_of_64_mb_under_the_default_limit(tmp_path: Path) -> None:
+    read = reading(tmp_path, b"a,b\n1,2\n" + b"z" * (64 << 20) + b"\n3,4\n", limit=16 << 20)
+    assert rows(read) == [(1, "1", "2"), (3, "3", "4")]
+    assert broken(read) == [(2, "record_too_large")]
+
+
+def test_a_truncated_gz_gives_the_whole_records_before_the_cut(tmp_path: Path) -> None:
+    text = b"a,b\n" + b"".join(b"%d,%d\n" % (i, i * 7919 % 10007) for i in range(300))
+    read = reading(tmp_path, gzip.compress(text)[:-300])
+    assert 50 < read.rows.num_rows < 300
+    assert broken(read) == [(read.rows.num_rows + 1, "truncated")]
+    assert read.rows["b"].to_pylist() == [str(i * 7919 % 10007) for i in range(read.rows.num_rows)]
+
+
+def test_a_truncated_gz_that_ends_at_a_line_says_so_too(tmp_path: Path) -> None:
+    whole = gzip.compress(b"a,b\n1,2\n")
+    read = reading(tmp_path, whole[:-8])  # all the data, without checksum and length
+    assert rows(read) == [(1, "1", "2")]
+    assert broken(read) == [(2, "truncated")]
+
+
+@pytest.mark.parametrize("data", [b"", b"\n \n", b"a,b\n", gzip.compress(b"")])
+def test_an_empty_file_has_no_records(tmp_path: Path, data: bytes) -> None:
+    assert reading(tmp_path, data).count == 0
+
+
+def test_repeated_and_empty_column_names_are_kept_apart(tmp_path: Path) -> None:
+    assert reading(tmp_path, b"a,a,\n1,2,3\n").columns == ("a", "a_2", "column_3")
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'{"a":1}\n\nnot json\n{"a":NaN}\n')
+    assert rows(read) == [(1, '{"a":1}', "{}"), (3, '{"a": null}', "{}")]
+    assert broken(read) == [(2, "bad_json")]
+
+
+def test_a_reply_gives_its_records_and_what_surrounds_them(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'{"at":"t","reply":{"items":[{"id":1},{"id":2}],"n":2}}', records=("items", "reply.items"))
+    assert rows(read) == [
+        (1, '{"id": 1}', '{"at": "t", "reply": {"n": 2}}'),
+        (2, '{"id": 2}', '{"at": "t", "reply": {"n": 2}}'),
+    ]
+
+
+def test_a_json_list_that_is_cut_off_gives_what_is_whole(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'[{"a":1},{"a":2},{"a')
+    assert [row[1] for row in rows(read)] == ['{"a": 1}', '{"a": 2}']
+    assert broken(read) == [(3, "bad_json")]
+
+
+def test_parquet_and_a_broken_one(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"a": [1], "b": [["x"]]}), tmp_path / "p")
+    whole = (tmp_path / "p").read_bytes()
+    assert rows(reading(tmp_path, whole)) == [(1, 1, ["x"])]
+    with pytest.raises(IngestError, match="no whole Parquet file"):
+        reading(tmp_path, whole[:-20])
