@@ -176,28 +176,28 @@ def ingest(
 ) -> None:
     """Keep files byte for byte and read them into the raw tables; a file that is refused does not stop the others."""
     from assets.raw.errors import IngestError
-    from assets.raw.ingest import ingest as ingest_file
+    from assets.raw.ingest import ingest_all
     from assets.raw.store import files
     from orchestration.runs import note_landings
 
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
     time = _time(observed_at, "--observed-at")
+    given = [file for path in paths for file in files(path)]
     results, refused = [], []
-    for path in (file for given in paths for file in files(given)):
-        try:
-            result = ingest_file(
-                warehouse,
-                settings,
-                path,
-                source=source,
-                kind=as_.value,
-                observed_at=time,
-                mapping=mapping,
-                now=clock.now(warehouse.home),
-            )
-        except IngestError as error:
-            refused.append(str(error))
+    ingested = ingest_all(
+        warehouse,
+        settings,
+        given,
+        source=source,
+        kind=as_.value,
+        observed_at=time,
+        mapping=mapping,
+        now=clock.now(warehouse.home),
+    )
+    for path, result in ingested:
+        if isinstance(result, IngestError):
+            refused.append(str(result))
             continue
         results.append(result)
         if not json_:

@@ -13,7 +13,7 @@ from resources.settings import Settings, load_settings
 from warehouse.connection import Warehouse
 
 
-class Home(dg.ConfigurableResource):  # type: ignore[type-arg]
+class Home(dg.ConfigurableResource):
     """One Upswell home (`UPSWELL_HOME`)."""
 
     path: str

@@ -16,7 +16,7 @@ import dagster as dg
 from assets.partitions import daily, days, in_one_run
 from assets.policies import OWNER, columns_metadata, describe, markdown, retry
 from assets.raw.errors import IngestError
-from assets.raw.ingest import LandingResult, ingest, reread
+from assets.raw.ingest import LandingResult, ingest_all, reread_all
 from assets.raw.store import files, unfinished
 from resources.home import Home
 from warehouse.connection import Warehouse
@@ -59,20 +59,19 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
     paths = [Path(path) for path in config.paths] or waiting(home.inbox)
     results: list[LandingResult] = []
     refused: list[str] = []
-    for number, path in enumerate(paths, start=1):
-        try:
-            results.append(ingest(warehouse, home.settings, path, source=config.source, now=home.now()))
-        except IngestError as error:
-            if path.is_relative_to(home.inbox) and not path.exists():
-                context.log.info(f"{path.name} has left the inbox: another run or an earlier try has taken it")
-                continue
-            context.log.error(str(error))
-            _refuse(home, path, error)
+    ingested = ingest_all(warehouse, home.settings, paths, source=config.source, now=home.now())
+    for number, (path, result) in enumerate(ingested, start=1):
+        if isinstance(result, LandingResult):
+            results.append(result)
+            if path.is_relative_to(home.inbox):
+                path.unlink(missing_ok=True)
+        elif path.is_relative_to(home.inbox) and not path.exists():
+            context.log.info(f"{path.name} has left the inbox: another run or an earlier try has taken it")
+        else:
+            context.log.error(str(result))
+            _refuse(home, path, result)
             refused.append(path.name)
-            continue
-        if path.is_relative_to(home.inbox):
-            path.unlink(missing_ok=True)
-        if number % 25 == 0 or number == len(paths):
+        if number % 100 == 0 or number == len(paths):
             context.log.info(f"{number} of {len(paths)} files ingested")
     for materialization in materialized_days(warehouse, results):
         context.log_event(materialization)
@@ -107,8 +106,8 @@ def raw_days(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.Mater
             "SELECT DISTINCT landing_id FROM raw.landing_days WHERE day >= ? AND day < ? ORDER BY landing_id",
             [start, end],
         ).fetchall()
-    for (landing,) in touching:
-        reread(warehouse, home.settings, landing, now=home.now())
+    for _ in reread_all(warehouse, home.settings, [landing for (landing,) in touching], now=home.now()):
+        pass
     with warehouse.read() as con:
         for name in DAILY_TABLES:
             counted = con.execute(
