@@ -253,7 +253,12 @@ def replace_landings(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> dict
 def _registered(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> Iterator[None]:
     rows = [{**vars(landing), "names": list(landing.names)} for landing in resolved.landings]
     columns = [column for column in table("raw.landings").columns if column.name in rows[0]]
-    kinds = {"VARCHAR": pa.string(), "VARCHAR[]": pa.list_(pa.string()), "BIGINT": pa.int64(), "TIMESTAMP": pa.timestamp("us")}
+    kinds = {
+        "VARCHAR": pa.string(),
+        "VARCHAR[]": pa.list_(pa.string()),
+        "BIGINT": pa.int64(),
+        "TIMESTAMP": pa.timestamp("us"),
+    }
     landings = pa.table({c.name: pa.array([row[c.name] for row in rows], kinds[c.type]) for c in columns})
     tables = {
         "arriving": resolved.winners,
@@ -375,7 +380,9 @@ def _ask_for_others(
         if fallen is not None or known is not None:
             needed += shared
         if known is not None:
-            days = f"(SELECT unnest(generate_series(DATE '{known[0]}', DATE '{known[1]}', INTERVAL 1 DAY))::DATE AS day)"
+            days = (
+                f"(SELECT unnest(generate_series(DATE '{known[0]}', DATE '{known[1]}', INTERVAL 1 DAY))::DATE AS day)"
+            )
             rows = con.execute(_queries()["shared_days"].format(days=days), resolved.parameters).fetchall()
             needed += [row[0] for row in rows]
     if needed:
@@ -483,7 +490,9 @@ def _check_keys(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> None:
         query = _queries()["repeated_keys"].format(key=key, table=name, inside=_inside(resolved.source, days))
         repeated = con.execute(query).fetchone()
         if repeated is not None:
-            raise ConservationError(f"raw.{name}: the key ({key}) occurs more than once: {repeated}; nothing was written")
+            raise ConservationError(
+                f"raw.{name}: the key ({key}) occurs more than once: {repeated}; nothing was written"
+            )
 
 
 def find(con: duckdb.DuckDBPyConnection, landing_id: str) -> Landing | None:
@@ -519,6 +528,11 @@ def rename(con: duckdb.DuckDBPyConnection, landing_id: str, names: Sequence[str]
     con.execute(
         "UPDATE raw.landings SET names = $names WHERE landing_id = $id", {"id": landing_id, "names": sorted(set(names))}
     )
+
+
+def forget(con: duckdb.DuckDBPyConnection, landing_id: str) -> None:
+    """Remove a landing that holds no records."""
+    con.execute("DELETE FROM raw.landings WHERE landing_id = $id AND rows_read = 0", {"id": landing_id})
 
 
 def quarantined(

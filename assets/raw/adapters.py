@@ -182,7 +182,9 @@ def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:
         origin: Origin = next((key for key in ("column", "envelope", "file_name") if key in declared), "column")
         choice = Choice(origin, declared[origin], declared.get("parse", default), float(declared.get("shift_h", 0)))
     if choice.parser not in parser_names():
-        raise IngestError(where, f"no parser {choice.parser!r}; there are {', '.join(sorted(parser_names()))}", field=name)
+        raise IngestError(
+            where, f"no parser {choice.parser!r}; there are {', '.join(sorted(parser_names()))}", field=name
+        )
     return choice
 
 

@@ -25,15 +25,24 @@ _SURE = 0.8
 _ENOUGH = 0.5
 # Normalised header names per field: what it is called when nothing else can be meant, then weaker names.
 _NAMES: dict[str, tuple[str, str]] = {
-    "video_id": ("video_id videoid vid_id youtube_id yt_id tiktok_id aweme_id", "id vid video content item_id post_id media_id"),
+    "video_id": (
+        "video_id videoid vid_id youtube_id yt_id tiktok_id aweme_id",
+        "id vid video content item_id post_id media_id",
+    ),
     "observed_at": (
         "observed_at collected_at scraped_at captured_at fetched_at retrieved_at crawled_at snapshot_at scrape_time "
         "snapshot_time crawl_time collection_time scrape_date snapshot_date vid_scrapetime collect_time scrape_timestamp",
         "",
     ),
     "known_at": ("known_at available_at", ""),
-    "channel_id": ("channel_id channelid author_id user_id uploader_id creator_id", "channel author username user_name handle"),
-    "channel_name": ("channel_name channel_title channelname channeltitle author_name uploader", "channel author creator nickname"),
+    "channel_id": (
+        "channel_id channelid author_id user_id uploader_id creator_id",
+        "channel author username user_name handle",
+    ),
+    "channel_name": (
+        "channel_name channel_title channelname channeltitle author_name uploader",
+        "channel author creator nickname",
+    ),
     "title": ("title video_title vid_caption caption", "name text desc"),
     "description": ("description video_description", "desc"),
     "published_at": (
@@ -105,9 +114,7 @@ def with_columns(adapter: Adapter, columns: Mapping[str, str], name: str) -> Ada
     return replace(adapter, fields=fields)
 
 
-def infer(
-    reading: Reading, name: str, source: str, columns: Mapping[str, str], *, observed_at: str | None
-) -> Inferred:
+def infer(reading: Reading, name: str, source: str, columns: Mapping[str, str], *, observed_at: str | None) -> Inferred:
     """A mapping for a file of videos.
 
     Args:
@@ -152,7 +159,11 @@ def infer_cells(
         found = _stated(sample, columns, name)
         for key in found:
             if key not in ("video_id", "observed_at", "known_at"):
-                raise IngestError(name, "of a table of metrics or labels, only video_id, observed_at and known_at are mapped", field=key)
+                raise IngestError(
+                    name,
+                    "of a table of metrics or labels, only video_id, observed_at and known_at are mapped",
+                    field=key,
+                )
         if "video_id" not in found:
             found["video_id"] = _key(sample, name)
         if "observed_at" not in found and observed_at is None:
@@ -189,7 +200,9 @@ class _Sample:
         self.columns = tuple(self.texts)
         self._con: duckdb.DuckDBPyConnection = scratch()
         self._con.execute(PARSERS.read_text(encoding="utf-8"))
-        self._con.register("sample", pa.table({name: pa.array(texts, pa.string()) for name, texts in self.texts.items()}))
+        self._con.register(
+            "sample", pa.table({name: pa.array(texts, pa.string()) for name, texts in self.texts.items()})
+        )
 
     def close(self) -> None:
         """Free the scratch connection."""
@@ -219,7 +232,9 @@ def _columns(reading: Reading) -> tuple[str, ...]:
 def _texts(reading: Reading) -> dict[str, list[str | None]]:
     head = reading.rows.slice(0, _SAMPLE)
     if reading.format != "json":
-        return {name: [None if v is None else str(v) for v in head.column(name).to_pylist()] for name in reading.columns}
+        return {
+            name: [None if v is None else str(v) for v in head.column(name).to_pylist()] for name in reading.columns
+        }
     records = [_flat(json.loads(text)) for text in head.column(RECORD).to_pylist()]
     names = dict.fromkeys(name for record in records for name in record)
     return {name: [record.get(name) for record in records] for name in names}
@@ -267,7 +282,9 @@ def _stated(sample: _Sample, columns: Mapping[str, str], name: str) -> dict[str,
 def _parser(sample: _Sample, key: str, column: str) -> str:
     """The parser for a field that suits a column's values."""
     if key == "video_id":
-        return max(("youtube_id", "tiktok_id", "youtube_url", "tiktok_url", "id"), key=lambda p: _id_share(sample, column, p))
+        return max(
+            ("youtube_id", "tiktok_id", "youtube_url", "tiktok_url", "id"), key=lambda p: _id_share(sample, column, p)
+        )
     parser = DEFAULT_PARSERS.get(key, "text")
     if parser in ("time", "moment") and sample.share(column, parser) < _ENOUGH and sample.month_first(column):
         return "us_time"
@@ -329,7 +346,9 @@ def _time(sample: _Sample, name: str, names: Sequence[str]) -> Found:
         if {_normalised(column), _normalised(column).replace("_", "")} & set(names):
             parser = _parser(sample, "observed_at", column)
             scored.append((sample.share(column, parser), Choice("column", column, parser)))
-    sure = sorted((pair for pair in scored if pair[0] >= _SURE), key=lambda pair: names.index(_match(pair[1].name, names)))
+    sure = sorted(
+        (pair for pair in scored if pair[0] >= _SURE), key=lambda pair: names.index(_match(pair[1].name, names))
+    )
     if not sure:
         seen = ", ".join(f"{choice.name} ({score:.2f})" for score, choice in scored) or "no column is called so"
         raise IngestError(

@@ -183,7 +183,11 @@ class Ingestion:
         if existing is not None and not _differs(existing, order, self.home):
             return self._known(existing, path.name)
         try:
-            return self._write([self._read(kept, path.name, existing, order)])[0]
+            arrival = self._read(kept, path.name, existing, order)
+            if existing is not None and existing.source != arrival.landing.source:
+                self._forget(existing)
+                arrival = replace(arrival, existing=None)
+            return self._write([arrival])[0]
         except _OvertakenError:
             overtaken = self._find(kept.landing_id)
             if overtaken is None:
@@ -225,6 +229,15 @@ class Ingestion:
         with self.warehouse.read() as con:
             counts = landings.counts_of(con, landing.landing_id)
         return _result(landing, counts, already_known=True)
+
+    def _forget(self, existing: Landing) -> None:
+        """Take a landing's records out of the raw tables, before they come back under another source."""
+        nothing = readers.Reading("csv", pa.table({readers.ROW_NUMBER: pa.array([], pa.int64())}))
+        adapter = Adapter(name=existing.source, anchor="first_seen_at", fields={})
+        empty = replace(existing, rows_read=0, known_at=None)
+        self._write([_Arrival(empty, existing, _Chosen(adapter, existing.adapter), nothing)])
+        with self.warehouse.write() as con:
+            landings.forget(con, existing.landing_id)
 
     # Stored landings ------------------------------------------------------------------------------------------------
 

@@ -207,7 +207,9 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
         return None
     if table.num_columns != len(header) or any(not pa.types.is_string(kind) for kind in table.schema.types):
         return None
-    return Reading("csv", _numbered(table.rename_columns(list(header)), [row.row_number for row in broken]), header, broken)
+    return Reading(
+        "csv", _numbered(table.rename_columns(list(header)), [row.row_number for row in broken]), header, broken
+    )
 
 
 def _csv_input(source: Path | bytes) -> IO[str]:

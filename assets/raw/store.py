@@ -88,7 +88,9 @@ def keep(home: Path, path: Path) -> Kept:
             _sync_folder(kept.parent)
         return Kept(landing_id, kept, before.st_size)
     except OSError as error:
-        raise IngestError(path, f"cannot be kept in {folder}: {error.strerror or error}; nothing was changed") from error
+        raise IngestError(
+            path, f"cannot be kept in {folder}: {error.strerror or error}; nothing was changed"
+        ) from error
     finally:
         incoming.unlink(missing_ok=True)
 

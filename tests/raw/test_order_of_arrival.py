@@ -78,7 +78,11 @@ class Store:
             scratch.register("records", pa.concat_tables(parts))
             winners, losers = landings.resolve(scratch, self.kind, "records", names)
         days = [
-            {"landing_id": name, "day": day, "records": sum((T0 + timedelta(hours=r.hour)).date() == day for r in self.rows[name])}
+            {
+                "landing_id": name,
+                "day": day,
+                "records": sum((T0 + timedelta(hours=r.hour)).date() == day for r in self.rows[name]),
+            }
             for name in names
             for day in {(T0 + timedelta(hours=r.hour)).date() for r in self.rows[name]}
         ]
@@ -87,8 +91,12 @@ class Store:
             tuple(self.landing(name) for name in names),
             winners,
             losers,
-            pa.table({**quarantine, "row_number": pa.array([], pa.int64()), "observed_at": pa.array([], pa.timestamp("us"))}),
-            pa.Table.from_pylist(days, pa.schema([("landing_id", pa.string()), ("day", pa.date32()), ("records", pa.int64())])),
+            pa.table(
+                {**quarantine, "row_number": pa.array([], pa.int64()), "observed_at": pa.array([], pa.timestamp("us"))}
+            ),
+            pa.Table.from_pylist(
+                days, pa.schema([("landing_id", pa.string()), ("day", pa.date32()), ("records", pa.int64())])
+            ),
         )
 
     def landing(self, name: str) -> Landing:
@@ -100,7 +108,12 @@ class Store:
         shared = [("landing", pa.int32()), ("row_number", pa.int64()), ("video_id", pa.string())]
         times = [("observed_at", pa.timestamp("us")), ("known_at", pa.timestamp("us"))]
         if self.kind == "videos":
-            said = [("views", pa.int64()), ("likes", pa.int64()), ("title", pa.string()), ("flags", pa.list_(pa.string()))]
+            said = [
+                ("views", pa.int64()),
+                ("likes", pa.int64()),
+                ("title", pa.string()),
+                ("flags", pa.list_(pa.string())),
+            ]
         else:
             said = [("name", pa.string()), ("value", pa.float64()), ("text", pa.string())]
         return pa.schema([*shared, *times, *said])
@@ -227,4 +240,7 @@ def test_a_record_that_loses_only_some_of_its_measures_still_stands() -> None:
         ("a", 1.0, "l1"),
         ("b", 3.0, "l2"),
     ]
-    assert store.con.execute("SELECT accepted, duplicate FROM raw.landings ORDER BY landing_id").fetchall() == [(1, 0), (1, 0)]
+    assert store.con.execute("SELECT accepted, duplicate FROM raw.landings ORDER BY landing_id").fetchall() == [
+        (1, 0),
+        (1, 0),
+    ]

@@ -105,7 +105,9 @@ def test_refuses(con: duckdb.DuckDBPyConnection, parser: str, text: str) -> None
     assert con.execute(f"SELECT parse_{parser}($1)", [text]).fetchone() == (None,)
 
 
-@pytest.mark.parametrize("parser", ["count", "positive_count", "number", "bool", "time", "us_time", "moment", "duration"])
+@pytest.mark.parametrize(
+    "parser", ["count", "positive_count", "number", "bool", "time", "us_time", "moment", "duration"]
+)
 def test_the_cheap_form_never_disagrees(con: duckdb.DuckDBPyConnection, parser: str) -> None:
     """Where the cheap form reads a text, the patient one reads the same."""
     texts = [text for cases in GOOD.values() for text in cases] + [text for cases in BAD.values() for text in cases]

@@ -42,7 +42,9 @@ def test_tsv_has_no_quoting(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delimiter", [",", ";", "|", "\t"])
 def test_the_delimiter_is_told_by_the_header(tmp_path: Path, delimiter: str) -> None:
-    assert rows(reading(tmp_path, delimiter.join("ab").encode() + b"\n" + delimiter.join("12").encode())) == [(1, "1", "2")]
+    assert rows(reading(tmp_path, delimiter.join("ab").encode() + b"\n" + delimiter.join("12").encode())) == [
+        (1, "1", "2")
+    ]
 
 
 def test_a_record_with_a_wrong_number_of_columns_is_set_aside(tmp_path: Path) -> None:
@@ -112,7 +114,9 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 def test_a_reply_gives_its_records_and_what_surrounds_them(tmp_path: Path) -> None:
-    read = reading(tmp_path, b'{"at":"t","reply":{"items":[{"id":1},{"id":2}],"n":2}}', records=("items", "reply.items"))
+    read = reading(
+        tmp_path, b'{"at":"t","reply":{"items":[{"id":1},{"id":2}],"n":2}}', records=("items", "reply.items")
+    )
     assert rows(read) == [
         (1, '{"id": 1}', '{"at": "t", "reply": {"n": 2}}'),
         (2, '{"id": 2}', '{"at": "t", "reply": {"n": 2}}'),
