@@ -34,7 +34,7 @@ app.add_typer(quarantine_app, name="quarantine")
 
 HomeOption = Annotated[Path | None, typer.Option("--home", help="Home of the data; else UPSWELL_HOME, else ./var.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-people = Console(stderr=True)
+people = Console(stderr=True, soft_wrap=True)
 
 
 class Kind(StrEnum):
@@ -156,7 +156,8 @@ def _say_where(folder: Path, report: str, grid: str, seconds: float) -> None:
     people.print(f"[bold]Grid[/bold]       {grid}; [cyan]upswell evaluate --all[/cyan] runs the rest")
     people.print(f"[bold]Report[/bold]     {report}")
     people.print(f'[bold]Warehouse[/bold]  {folder / "warehouse.duckdb"}  (upswell sql "SHOW ALL TABLES")')
-    people.print("[bold]UI[/bold]         make up, then http://localhost:3000")
+    here = "" if folder == Path("var").resolve() else f"UPSWELL_HOME={folder} "
+    people.print(f"[bold]UI[/bold]         {here}make up, then http://localhost:3000")
     people.print(f"Done in {seconds:.0f} s.")
 
 
@@ -305,7 +306,7 @@ def report(home: HomeOption = None, json_: JsonOption = False) -> None:
     runs = Runs(use_home(home))
     runs.execute("evaluation")
     path = latest_report(runs.home.warehouse)
-    print_json({"report": path}) if json_ else Console().print(path)
+    print_json({"report": path}) if json_ else typer.echo(path)
 
 
 def latest_report(warehouse: Any) -> str:
@@ -358,6 +359,8 @@ def quarantine_replay(
     results = replay(
         warehouse, settings, source=source, reason=reason, landing_id=landing, now=clock.now(warehouse.home)
     )
+    if not results and (source or reason or landing):
+        raise UsageError(f"no quarantined record of {landing or source or reason}; see upswell quarantine list")
     if json_:
         print_json([vars(result) for result in results])
     else:

@@ -1,11 +1,14 @@
 """The demo: simulated scrapes as landing files in the inbox, then the same refresh as any home's."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from typing import Any
 
-from assets.evaluations.assets import Grid, chosen_cells
+from assets.evaluations.assets import Grid, chosen_cells, latest_origins
+from assets.evaluations.grid import Cell
+from assets.evaluations.run_cells import planned
 from assets.evaluations.score_cells import stored_leaderboard
 from orchestration.cli import latest_report
 from orchestration.runs import Runs
@@ -33,8 +36,10 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     stage("building features and targets")
     runs.build_features()
     grid = Grid()
-    cells = chosen_cells(runs.home, grid)
-    words = _in_words(cells, runs.home.settings.evaluation.origins)
+    plan = planned(
+        runs.home.warehouse, runs.home.settings, chosen_cells(runs.home, grid), latest_origins(runs.home, grid)
+    )
+    words = _in_words(plan)
     stage(f"backtesting {words}")
     runs.backtest(grid)
     stage("scoring, auditing, reporting")
@@ -44,6 +49,10 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     return {"leaderboard": rows, "report": report, "grid": words, "seconds": time.monotonic() - began}
 
 
-def _in_words(cells: list[Any], origins: int) -> str:
-    targets, cutoffs = {cell.target for cell in cells}, {cell.cutoff for cell in cells}
-    return f"{len(targets)} targets x {len(cutoffs)} cutoffs x {origins} weekly origins x all forecasters"
+def _in_words(plan: Mapping[Cell, Sequence[date]]) -> str:
+    counts = {
+        "target": len({cell.target for cell in plan}),
+        "cutoff": len({cell.cutoff for cell in plan}),
+        "weekly origin": len({origin for origins in plan.values() for origin in origins}),
+    }
+    return " x ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items()) + " x all forecasters"
