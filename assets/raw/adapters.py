@@ -121,14 +121,20 @@ class Adapter:
     @property
     def contract_version(self) -> str:
         """Fingerprint of the adapter and of what it is read with."""
-        text = json.dumps([_READER_VERSION, self.declared()], sort_keys=True) + PARSERS.read_text(encoding="utf-8")
+        text = json.dumps([_READER_VERSION, self.declared()], sort_keys=True) + parsers_sql()
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def parsers_sql() -> str:
+    """The text of `parsers.sql`."""
+    return PARSERS.read_text(encoding="utf-8")
 
 
 @cache
 def parser_names() -> frozenset[str]:
     """The parsers that an adapter may name."""
-    return frozenset(re.findall(r"MACRO parse_(\w+)\(x\)", PARSERS.read_text(encoding="utf-8"))) | {"ago"}
+    return frozenset(re.findall(r"MACRO parse_(\w+)\(x\)", parsers_sql())) | {"ago"}
 
 
 def parse(document: Mapping[str, Any], where: str) -> Adapter:
@@ -188,10 +194,16 @@ def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:
     return choice
 
 
-@cache
 def _load(folder: Path) -> dict[str, Adapter]:
+    """The adapters of a folder as its files are now: a process that runs for days sees a mended one."""
+    files = sorted(folder.glob("*.yaml"))
+    return _parsed(tuple((path, path.stat().st_mtime_ns) for path in files))
+
+
+@cache
+def _parsed(files: tuple[tuple[Path, int], ...]) -> dict[str, Adapter]:
     found = {}
-    for path in sorted(folder.glob("*.yaml")):
+    for path, _ in files:
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:

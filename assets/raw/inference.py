@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, PARSERS, Adapter, Choice
+from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import RECORD, Reading
 from warehouse.connection import scratch
@@ -199,7 +199,7 @@ class _Sample:
         self.texts = _texts(reading)
         self.columns = tuple(self.texts)
         self._con: duckdb.DuckDBPyConnection = scratch()
-        self._con.execute(PARSERS.read_text(encoding="utf-8"))
+        self._con.execute(parsers_sql())
         self._con.register(
             "sample", pa.table({name: pa.array(texts, pa.string()) for name, texts in self.texts.items()})
         )

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from assets.raw import slots
-from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, PARSERS, Adapter, Kind
+from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, Adapter, Kind, parsers_sql
 from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
 from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
 from warehouse.connection import scratch
@@ -32,7 +32,7 @@ _MANY_ROWS = 50_000
 _VALUES = (*CONTENT, *COUNTS, *CHANNEL, "status")
 _FLAGS = {"positive_count": "bad_count", "us_time": "bad_time", "moment": "bad_time", "kaggle_day": "bad_time"}
 _VALID = f"json_valid({RECORD}) AND json_valid({ENVELOPE})"
-_ARRIVALS = ("input", "broken", "judged", "all_records")
+_ARRIVALS = ("input", "slow", "broken", "judged", "all_records")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def workbench() -> Iterator[duckdb.DuckDBPyConnection]:
         con = _threads.free.pop()[1]
     else:
         con = scratch()
-        con.execute(PARSERS.read_text(encoding="utf-8"))
+        con.execute(parsers_sql())
     con.execute("CREATE SCHEMA landing; USE landing")
     try:
         yield con
@@ -203,9 +203,8 @@ def _map_videos(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     else:
         left_over = " OR ".join(place.left_over for found in places.values() for place in found if place.has_cheap)
         con.execute(f"CREATE TABLE quick AS {_video_rows(rows, task, slots.quick(places), left_over)}")
-        con.execute(
-            f"CREATE TABLE slow AS FROM {rows} WHERE __position IN (SELECT position FROM quick WHERE left_over)"
-        )
+        slow = con.execute("SELECT position FROM quick WHERE left_over ORDER BY position").to_arrow_table()["position"]
+        con.register("slow", task.table.take(slow))
         con.execute(f"CREATE TABLE patient AS {_video_rows('slow', task, slots.patient(con, 'slow', places))}")
         con.execute(
             "CREATE VIEW mapped AS SELECT * EXCLUDE (left_over) FROM quick WHERE NOT left_over UNION ALL FROM patient"

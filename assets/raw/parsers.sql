@@ -32,8 +32,8 @@ CREATE OR REPLACE MACRO written_digits(x) AS
          WHEN regexp_full_match(x, '[0-9]{1,3}([ \x{00A0}\x{202F}][0-9]{3})+') THEN regexp_replace(x, '[^0-9]', '', 'g')
          WHEN regexp_full_match(x, '[0-9]+,[0-9]{1,2}') THEN replace(x, ',', '.')
          ELSE x END;
--- "541.2K", "1,234 views": digits, a scale, a word. `one(x, f)` would be the name for list_transform([x], f)[1]: it
--- computes x once, where naming it twice would compute it twice.
+-- "541.2K", "1,234 views": digits, a scale, a word. list_transform([x], f)[1] is f(x) with x computed once: a macro that
+-- names its argument twice computes it twice.
 CREATE OR REPLACE MACRO scaled_count(part) AS
     whole_count(round(try_cast(written_digits(part.digits) AS DOUBLE)
         * CASE part.scale WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END,

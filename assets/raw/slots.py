@@ -13,7 +13,7 @@ from functools import cache
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import PARSERS, Adapter, Choice
+from assets.raw.adapters import Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import ENVELOPE, RECORD, Reading
 from warehouse.contracts import quoted
@@ -75,7 +75,7 @@ Slots = Mapping[str, Sequence[Slot]]
 
 @cache
 def _cheap_parsers() -> frozenset[str]:
-    return frozenset(re.findall(r"MACRO cheap_(\w+)\(x\)", PARSERS.read_text(encoding="utf-8")))
+    return frozenset(re.findall(r"MACRO cheap_(\w+)\(x\)", parsers_sql()))
 
 
 def literal(value: object) -> str:

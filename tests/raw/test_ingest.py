@@ -170,9 +170,6 @@ def test_a_mended_adapter_replays_what_was_set_aside(house: House) -> None:
     text = "clip,seen,shown\nx,4/14/2025 12:43,5\ny,2025-04-14T12:43:00Z,6\n"
     first = house.take("a.csv", text, source="mine")
     assert (first.accepted, first.reasons) == (1, {"bad_observed_at": 1})
-    from assets.raw import adapters
-
-    adapters._load.cache_clear()
     adapter.write_text(adapter.read_text().replace("observed_at: seen", "observed_at: seen | us_time"))
     (result,) = replay(house.warehouse, house.settings, now=NOW, reason="bad_observed_at")
     assert (result.landing_id, result.accepted, result.quarantined) == (first.landing_id, 2, 0)
