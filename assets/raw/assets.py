@@ -59,14 +59,19 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
     paths = [Path(path) for path in config.paths] or waiting(home.inbox)
     results: list[LandingResult] = []
     refused: list[str] = []
+    left: list[IngestError] = []
+    seen = {path: _state(path) for path in paths if path.is_relative_to(home.inbox)}
     ingested = ingest_all(warehouse, home.settings, paths, source=config.source, now=home.now())
     for number, (path, result) in enumerate(ingested, start=1):
         if isinstance(result, LandingResult):
             results.append(result)
-            if path.is_relative_to(home.inbox):
+            if path in seen and _state(path) == seen[path]:  # what replaced it meanwhile stays for the next run
                 path.unlink(missing_ok=True)
-        elif path.is_relative_to(home.inbox) and not path.exists():
+        elif path in seen and not path.exists():
             context.log.info(f"{path.name} has left the inbox: another run or an earlier try has taken it")
+        elif path in seen and _may_work_later(path, result):
+            context.log.error(str(result))
+            left.append(result)
         else:
             context.log.error(str(result))
             _refuse(home, path, result)
@@ -77,6 +82,8 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
         context.log_event(materialization)
     yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=landing_metadata(warehouse, results, refused))
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
+    if left:
+        raise dg.Failure(f"{left[0]} ({len(left)} files stay in the inbox)")
 
 
 @dg.multi_asset(
@@ -144,8 +151,24 @@ def _refuse(home: Home, path: Path, error: IngestError) -> None:
     if not path.is_relative_to(home.inbox):
         raise dg.Failure(str(error), allow_retries=False) from error
     home.refused.mkdir(parents=True, exist_ok=True)
-    (home.refused / f"{path.name}.why").write_text(str(error))
-    shutil.move(path, home.refused / path.name)
+    name = path.name if not (home.refused / path.name).exists() else f"{path.stat().st_mtime_ns}-{path.name}"
+    (home.refused / f"{name}.why").write_text(f"{error}\n")
+    shutil.move(path, home.refused / name)
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is written anew; None where there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _may_work_later(path: Path, error: IngestError) -> bool:
+    """Whether the system (a full disk, say) or a file still being written is at fault, rather than its content."""
+    cause = error.__cause__
+    return (isinstance(cause, OSError) and cause.errno is not None) or unfinished(path) is not None
 
 
 def _rows_by_day(warehouse: Warehouse, landing_ids: list[str]) -> list[tuple[str, date, int]]:

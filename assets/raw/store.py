@@ -3,6 +3,7 @@
 A file is there whole or not at all. What is in it is not known here.
 """
 
+import contextlib
 import hashlib
 import os
 import time
@@ -92,7 +93,8 @@ def keep(home: Path, path: Path) -> Kept:
             path, f"cannot be kept in {folder}: {error.strerror or error}; nothing was changed"
         ) from error
     finally:
-        incoming.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            incoming.unlink(missing_ok=True)
 
 
 def _copy(path: Path, incoming: Path) -> str:
