@@ -1,9 +1,11 @@
 """Wakes ingestion when complete files lie in the inbox: one run takes all of them.
 
-It lists, it does not read. A file that a failed run left behind is asked for again, at most three times, until it changes.
+It lists, it does not read. The cursor counts how often each file that still waits was asked for: what failed runs leave
+behind is tried three times, until it changes, and holds up nothing else.
 """
 
 import hashlib
+import json
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +15,6 @@ from resources.home import Home
 
 ATTEMPTS = 3
 BATCH = 500
-FILES_TAG = "upswell/files"
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -33,26 +34,32 @@ def landing_sensor(job_name: str) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="All complete files of the inbox go into one ingestion run.",
     )
-    def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.RunRequest | dg.SkipReason:
-        paths = waiting(home.inbox)[:BATCH]
-        if not paths:
-            return dg.SkipReason(f"no complete file in {home.inbox}")
-        files = identity(paths)
+    def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
         active = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
         if active:
             return dg.SkipReason(f"run {active[0].run_id} is ingesting")
-        earlier = context.instance.get_runs_count(dg.RunsFilter(job_name=job_name, tags={FILES_TAG: files}))
-        if earlier >= ATTEMPTS:
-            return dg.SkipReason(
-                f"{earlier} runs left {paths[0].name} (and {len(paths) - 1} more) behind; see their logs"
+        try:
+            found = {path: identity(path) for path in waiting(home.inbox)}
+        except FileNotFoundError as error:
+            return dg.SkipReason(f"{error.filename} is being moved")
+        tries = {name: number for name, number in json.loads(context.cursor or "{}").items() if name in found.values()}
+        paths = [path for path, name in found.items() if tries.get(name, 0) < ATTEMPTS][:BATCH]
+        if not paths:
+            left = (
+                f"{ATTEMPTS} runs left {min(found).name} behind ({len(found)} files in all); see their logs"
+                if found
+                else ""
             )
+            return dg.SkipReason(left or f"no complete file in {home.inbox}")
+        tries |= {found[path]: tries.get(found[path], 0) + 1 for path in paths}
         config = {"ops": {"landings": {"config": {"paths": [str(path) for path in paths]}}}}
-        return dg.RunRequest(run_key=f"{files}-{earlier}", run_config=config, tags={FILES_TAG: files})
+        key = hashlib.sha256(json.dumps([[found[path], tries[found[path]]] for path in paths]).encode()).hexdigest()
+        return dg.SensorResult([dg.RunRequest(run_key=key[:24], run_config=config)], cursor=json.dumps(tries))
 
     return sensor
 
 
-def identity(paths: list[Path]) -> str:
-    """Names, sizes and times of files as one short name; what it names is worth one more try."""
-    parts = [f"{path.name} {(status := path.stat()).st_size} {status.st_mtime_ns}" for path in paths]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+def identity(path: Path) -> str:
+    """Place, size and time of a file as one short name; what it names is worth one more try."""
+    status = path.stat()
+    return hashlib.sha256(f"{path} {status.st_size} {status.st_mtime_ns}".encode()).hexdigest()[:16]
