@@ -5,9 +5,10 @@ training row could not have had. What is fitted on training rows is audited in `
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -31,6 +32,10 @@ ROW = "(row)"
 UNDECLARED = "(undeclared)"
 _ABSENT, _PRESENT = "absent", "present"
 _METRIC = "metric_"
+_PLATFORM_ROWS = 2_000_000
+"""Snapshots that all contexts of an audit may copy together, about: memory is bounded, however large a source is."""
+_PLATFORM_DAYS = 20
+"""Days of snapshots that one context reads, about: the week before it, of videos up to 72 h old and half as long again."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ def audit(
         )
         _compare_videos(compared, warehouse, videos, drawn, known)
         _compare_outcomes(compared, videos, outcomes)
-        platform = furnish("platform", _platform_worlds(drawn))
+        platform = furnish("platform", _platform_worlds(warehouse, drawn, seed))
         tell(f"comparing {len(platform.worlds)} days of their sources")
         _compare_platform(compared, warehouse, platform)
     return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
@@ -192,11 +197,14 @@ def audit_training_sets(
         worlds = [_video_world(row, known) for _, row in drawn]
         worlds += [_outcome_world(row["source"], row["video_id"], row["matured_at"] or now, known) for _, row in drawn]
         videos = furnish("videos", worlds)
-        platform = furnish("platform", _platform_worlds(row for _, row in drawn))
+        platform = furnish("platform", _platform_worlds(warehouse, [row for _, row in drawn], seed))
         again = Warehouse(Path(scratch) / "frames")
         _gather(again, videos, platform, drawn, sets)
+        covered = {(world.source, platform_day(world)) for world in platform.worlds}
+        load = partial(load_frame, again, settings)
         for position, each in enumerate(sets):
-            _compare_frame(compared, again, settings, position, each, [row for of, row in drawn if of is each])
+            rows = [row for of, row in drawn if of is each]
+            _compare_frame(compared, load, position, each, rows, covered)
     return AuditResult(len(drawn), compared.values, compared.differences, perf_counter() - begun)
 
 
@@ -318,10 +326,23 @@ def _outcome_world(source: str, video: str, moment: datetime, known: Known) -> W
     return World(source, moment, video, False, subject.record_at, subject.snapshot_at)
 
 
-def _platform_worlds(drawn: Iterable[Row]) -> list[World]:
-    return [
-        platform_world(source, day) for source, day in sorted({(row["source"], row["as_of"].date()) for row in drawn})
-    ]
+def _platform_worlds(warehouse: Warehouse, drawn: Iterable[Row], seed: int) -> list[World]:
+    """The days of the drawn moments; of large sources some of them, drawn by the seed."""
+    import numpy as np
+
+    days = sorted({(row["source"], row["as_of"].date()) for row in drawn})
+    rows = _query(
+        warehouse,
+        "SELECT source, count(*) / count(DISTINCT CAST(observed_at AS DATE)) AS a_day FROM raw.snapshots GROUP BY source",
+        {},
+    )
+    cost = {row["source"]: row["a_day"] * _PLATFORM_DAYS for row in rows}
+    order = np.random.default_rng(seed).permutation(len(days))
+    spent = np.cumsum([cost.get(days[position][0], 0.0) for position in order])
+    kept = sorted(
+        int(position) for position, total in zip(order, spent, strict=True) if total <= max(_PLATFORM_ROWS, spent[0])
+    )
+    return [platform_world(*days[position]) for position in kept]
 
 
 def _compare_videos(
@@ -417,14 +438,27 @@ def _gather(
 
 
 def _compare_frame(
-    compared: _Comparison, again: Warehouse, settings: Settings, position: int, of: TrainingSet, drawn: Sequence[Row]
+    compared: _Comparison,
+    load: "Callable[[str, str, str], pd.DataFrame]",
+    position: int,
+    of: TrainingSet,
+    drawn: Sequence[Row],
+    covered: Container[tuple[str, date]],
 ) -> None:
+    """Compares the drawn rows of a set with the frame made again; contexts only of the days that were made again."""
+    contexts = {column.name for column in table("features.context").columns} - {"source"}
     for source in sorted({row["source"] for row in drawn}):
-        frame = load_frame(again, settings, _own_source(position, source), of.target, of.cutoff)
+        frame = load(_own_source(position, source), of.target, of.cutoff)
         expected = {row["video_id"]: {**row, "source": source} for row in _records(frame)}
         for row in drawn:
             if row["source"] == source:
-                compared.add(row, of.table, expected.get(row["video_id"]), _declared(row, of.cutoff))
+                left_out = set() if (source, row["as_of"].date()) in covered else contexts
+                one, other = expected.get(row["video_id"]), _declared(row, of.cutoff)
+                compared.add(row, of.table, one and _without(one, left_out), _without(other, left_out))
+
+
+def _without(row: Row, columns: set[str]) -> dict[str, Any]:
+    return {column: value for column, value in row.items() if column not in columns}
 
 
 def _own_source(position: int, source: str) -> str:

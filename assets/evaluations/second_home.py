@@ -98,7 +98,7 @@ class SecondHome:
         """Copies what was usable from the first home and builds the feature tables of this kind of world."""
         if not self.worlds:
             return self
-        self._copy(first)
+        self._copy(first, anchors)
         own_settings, own_anchors = self._renamed(settings, anchors)
         everything = (settings.start, (now + _LATER).date() + timedelta(days=1))
         for name in _features(self.kind):
@@ -122,7 +122,7 @@ class SecondHome:
         ).to_pylist()
         return [(row.pop("world"), _untagged(row)) for row in found]
 
-    def _copy(self, first: Warehouse) -> None:
+    def _copy(self, first: Warehouse, anchors: Anchors) -> None:
         worlds = [
             {
                 "world": position,
@@ -136,23 +136,19 @@ class SecondHome:
             for position, world in enumerate(self.worlds)
         ]
         members = (_SQL / "members.sql").read_text()
-        videos = f"(SELECT DISTINCT source, video_id FROM ({members}))"
-        copies = {
-            name: f"SELECT * FROM raw.{name} SEMI JOIN {videos} USING (source, video_id)" for name in _RAW[self.kind]
-        }
-        if self.kind == "platform":  # levels read no text, and its days share most of their videos
-            no_text = ", ".join(f"NULL::VARCHAR AS {column}" for column in _TEXTS)
-            copies["videos"] = copies["videos"].replace("*", f"* REPLACE ({no_text})", 1)
-        if "channels" in copies:
-            copies["channels"] = f"""SELECT * FROM raw.channels SEMI JOIN (
-                SELECT DISTINCT source, channel_id FROM raw.videos SEMI JOIN {videos} USING (source, video_id))
-                USING (source, channel_id)"""
         facts = first.extract(
-            {"worlds": "SELECT * FROM (SELECT unnest($worlds, recursive := true))", "members": members, **copies},
-            {"worlds": worlds},
+            {
+                "worlds": "SELECT * FROM (SELECT unnest($worlds, recursive := true))",
+                "members": members,
+                **_copies(self.kind, f"(SELECT DISTINCT source, video_id FROM ({members}))"),
+            },
+            {
+                "worlds": worlds,
+                "first_seen_sources": [name for name, kind in anchors.items() if kind == "first_seen_at"],
+            },
         )
         with facts, self.warehouse.write() as con:
-            for name in copies:
+            for name in _RAW[self.kind]:
                 con.register("usable", facts.execute(_usable(name)).to_arrow_table())
                 con.execute(f"INSERT INTO raw.{name} BY NAME SELECT * FROM usable")
                 con.unregister("usable")
@@ -196,6 +192,26 @@ def _features(kind: Kind) -> tuple[str, ...]:
     return (
         ("content", "levels", "context") if kind == "platform" else tuple(name for name in TABLES if name != "context")
     )
+
+
+def _copies(kind: Kind, videos: str) -> dict[str, str]:
+    """What is read of the first home: the raw rows of some videos, and of the channels that these were recorded with."""
+    of_videos = f"SEMI JOIN {videos} USING (source, video_id)"
+    if kind == "platform":
+        # A source's week is many videos, and its days share most of them: only what levels read is copied.
+        no_text = ", ".join(f"NULL::VARCHAR AS {column}" for column in _TEXTS)
+        no_counts = ", ".join(f"NULL::BIGINT AS {count}" for count in _COUNTS if count != "views")
+        first_record = """QUALIFY row_number() OVER (PARTITION BY source, video_id
+                          ORDER BY greatest(observed_at, known_at), observed_at) = 1"""
+        return {
+            "videos": f"""SELECT * REPLACE ({no_text}, '' AS landing_id) FROM raw.videos {of_videos}
+                WHERE published_at IS NOT NULL OR list_contains($first_seen_sources, source) {first_record}""",
+            "snapshots": f"SELECT * REPLACE ({no_counts}, '' AS landing_id) FROM raw.snapshots {of_videos}",
+        }
+    copies = {name: f"SELECT * FROM raw.{name} {of_videos}" for name in _RAW[kind]}
+    copies["channels"] = f"""SELECT * FROM raw.channels SEMI JOIN (
+        SELECT DISTINCT source, channel_id FROM raw.videos {of_videos}) USING (source, channel_id)"""
+    return copies
 
 
 def _usable(name: str) -> str:
