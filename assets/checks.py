@@ -79,6 +79,8 @@ def conservation(home: Home) -> dg.AssetCheckResult:
             WITH kept AS (
                 SELECT landing_id, count(DISTINCT row_number) AS accepted FROM (
                     SELECT landing_id, row_number FROM raw.snapshots
+                    UNION ALL SELECT landing_id, row_number FROM raw.videos
+                    UNION ALL SELECT landing_id, row_number FROM raw.channels
                     UNION ALL SELECT landing_id, row_number FROM raw.availability
                     UNION ALL SELECT landing_id, row_number FROM raw.metrics
                     UNION ALL SELECT landing_id, row_number FROM raw.labels) GROUP BY ALL),

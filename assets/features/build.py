@@ -32,7 +32,6 @@ _IN_RANGE = "anchor_day >= $start AND anchor_day < $end"
 # A record cannot be observed before its video is published, so a range of anchor days starts the search in raw data;
 # where the anchor is first sight, an older observation may have become known late.
 _SINCE = "(observed_at >= $start OR list_contains($first_seen_sources, source))"
-_OF_RANGE = "(source, video_id) IN (SELECT (source, video_id) FROM features.content WHERE " + _IN_RANGE + ")"
 
 
 def sql(name: str) -> str:
@@ -78,8 +77,9 @@ Parameters = Mapping[str, Any]
 def _content(warehouse: Warehouse, settings: Settings, anchors: Anchors, parameters: Parameters) -> pa.Table:
     con = warehouse.extract(
         {
-            "first_seen": f"""
-                SELECT source, video_id, min(greatest(observed_at, known_at)) AS first_seen_at
+            "seen": f"""
+                SELECT source, video_id, CAST(observed_at AS DATE) AS observed_day,
+                       min(greatest(observed_at, known_at)) AS usable_at
                 FROM raw.snapshots WHERE {_SINCE} AND greatest(observed_at, known_at) <= $now GROUP BY ALL""",
             "videos": f"""
                 SELECT * EXCLUDE (known_at), greatest(observed_at, known_at) AS usable_at FROM raw.videos
@@ -95,7 +95,9 @@ def _content(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
 
 
 def _levels(warehouse: Warehouse, settings: Settings, anchors: Anchors, parameters: Parameters) -> pa.Table:
-    con = warehouse.extract({"content": _range_of("content"), "snapshots": _snapshots("views")}, parameters)
+    con = warehouse.extract(
+        {"content": _range_of("content"), "snapshots": _of_range("raw.snapshots", "known_at", "views")}, parameters
+    )
     return _fetch(con, sql("levels"))
 
 
@@ -104,7 +106,8 @@ def _engagement(warehouse: Warehouse, settings: Settings, anchors: Anchors, para
     con = warehouse.extract(
         {
             "content": _range_of("content"),
-            "snapshots": _snapshots(*counts) + " AND views IS NOT NULL AND observed_at < $until",
+            "snapshots": _of_range("raw.snapshots", "known_at", *counts)
+            + " AND r.views IS NOT NULL AND r.observed_at < $until",
         },
         {**parameters, "until": _last_moment(settings, parameters)},
     )
@@ -119,7 +122,8 @@ def _channel(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
             "content": _range_of("content"),
             "history": """SELECT * FROM features.levels
                 WHERE anchor_day >= $history AND anchor_day < $end AND channel_id IS NOT NULL""",
-            "facts": """SELECT source, channel_id, observed_at, min(known_at) AS known_at, max(subscribers) AS subscribers
+            "facts": """SELECT source, channel_id, observed_at, min(known_at) AS known_at,
+                       arg_min(subscribers, (known_at, -subscribers)) AS subscribers
                 FROM raw.channels
                 WHERE observed_at >= $history AND observed_at < $until AND subscribers IS NOT NULL GROUP BY ALL""",
         },
@@ -151,8 +155,7 @@ def _metrics(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
     con = warehouse.extract(
         {
             "content": _range_of("content"),
-            "facts": f"""SELECT source, video_id, metric, observed_at, known_at, value FROM raw.metrics
-                WHERE {_SINCE} AND {_OF_RANGE} AND value IS NOT NULL""",
+            "facts": _of_range("raw.metrics", "known_at", "metric", "value") + " AND r.value IS NOT NULL",
         },
         parameters,
     )
@@ -169,14 +172,12 @@ def _targets(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
     con = warehouse.extract(
         {
             "content": _range_of("content"),
-            "snapshots": _snapshots(*counts),
-            "measured": f"""SELECT source, video_id, metric, observed_at, known_at, value FROM raw.metrics
-                WHERE {_SINCE} AND {_OF_RANGE}
-                UNION ALL SELECT source, video_id, label, observed_at, known_at, value FROM raw.labels
-                WHERE {_SINCE} AND {_OF_RANGE}""",
+            "snapshots": _of_range("raw.snapshots", "known_at", *counts),
+            "measured": _of_range("raw.metrics", "known_at", "metric", "value")
+            + " UNION ALL "
+            + _of_range("raw.labels", "known_at", "label", "value"),
             "gone": f"""SELECT source, video_id, arg_max(observed_at, observed_at) AS gone_at FROM (
-                    SELECT source, video_id, observed_at, status FROM raw.availability
-                    WHERE {_SINCE} AND {_OF_RANGE} AND known_at <= $now
+                    {_of_range("raw.availability", "status")} AND r.known_at <= $now
                     QUALIFY row_number() OVER (PARTITION BY source, video_id ORDER BY observed_at DESC) = 1)
                 WHERE status <> 'live' GROUP BY ALL""",
         },
@@ -217,8 +218,13 @@ def _range_of(name: str) -> str:
     return f"SELECT * FROM features.{name} WHERE {_IN_RANGE}"
 
 
-def _snapshots(*counts: str) -> str:
-    return f"SELECT source, video_id, observed_at, known_at, {', '.join(counts)} FROM raw.snapshots WHERE {_SINCE} AND {_OF_RANGE}"
+def _of_range(relation: str, *columns: str) -> str:
+    """Raw rows of the videos of a range; where the anchor is publication, those observed from its day on."""
+    chosen = ", ".join(f"r.{column}" for column in ("source", "video_id", "observed_at", *columns))
+    since = _SINCE.replace("observed_at", "r.observed_at").replace(", source", ", r.source")
+    return f"""SELECT {chosen} FROM {relation} r JOIN features.content c USING (source, video_id)
+        WHERE c.anchor_day >= $start AND c.anchor_day < $end AND {since}
+          AND (r.observed_at >= c.anchor_day OR list_contains($first_seen_sources, r.source))"""
 
 
 def _last_moment(settings: Settings, parameters: Parameters) -> datetime:

@@ -1,16 +1,25 @@
 -- features.content for anchors in [$start, $end): the first-known record of each video, and the shape of its text.
--- Reads: videos (raw.videos from the start on), first_seen (when the first snapshot of a video was known), anchors.
+-- Reads: videos (raw.videos from the start on), seen (per day of observation, when its first snapshot was known), anchors.
 WITH records AS (
-    SELECT v.*, s.first_seen_at,
-           CASE a.anchor WHEN 'published_at' THEN v.published_at ELSE s.first_seen_at END AS anchor_at
+    SELECT v.*, a.anchor = 'published_at' AS published,
+           CASE a.anchor WHEN 'published_at' THEN v.published_at ELSE f.first_seen_at END AS anchor_at
     FROM videos v
     JOIN anchors a USING (source)
-    JOIN first_seen s USING (source, video_id)
+    JOIN (SELECT source, video_id, min(usable_at) AS first_seen_at FROM seen GROUP BY ALL) f USING (source, video_id)
+),
+chosen AS (
+    SELECT * FROM records
+    WHERE anchor_at IS NOT NULL AND (NOT published OR observed_at >= CAST(anchor_at AS DATE))
+    QUALIFY row_number() OVER (PARTITION BY source, video_id ORDER BY usable_at, observed_at) = 1
+),
+sights AS (
+    SELECT s.source, s.video_id, min(s.usable_at) AS first_seen_at
+    FROM seen s JOIN chosen c USING (source, video_id)
+    WHERE NOT c.published OR s.observed_day >= CAST(c.anchor_at AS DATE)
+    GROUP BY ALL
 ),
 first_record AS (
-    SELECT * FROM records
-    WHERE anchor_at IS NOT NULL
-    QUALIFY row_number() OVER (PARTITION BY source, video_id ORDER BY usable_at, observed_at) = 1
+    SELECT c.*, s.first_seen_at FROM chosen c JOIN sights s USING (source, video_id)
 )
 SELECT source, video_id, CAST(anchor_at AS DATE) AS anchor_day, anchor_at, first_seen_at,
        greatest(usable_at, first_seen_at) AS known_at, channel_id, title, left(description, 500) AS description, category,

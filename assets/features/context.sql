@@ -14,5 +14,7 @@ SELECT d.source, d.day,
            FILTER (h.h72_matured_at >= d.week_at AND h.h72_matured_at < d.start_at) AS context_growth_median
 FROM days d JOIN history h
   ON h.source = d.source AND h.first_matured_at < d.start_at
- AND greatest(h.first_matured_at, h.h24_matured_at, h.h72_matured_at) >= d.week_at
+ AND (h.first_matured_at >= d.week_at
+      OR (h.h24_matured_at >= d.week_at AND h.h24_matured_at < d.start_at)
+      OR (h.h72_matured_at >= d.week_at AND h.h72_matured_at < d.start_at))
 GROUP BY ALL

@@ -1,7 +1,7 @@
 """Which anchor days of the feature tables are missing, or were made from other input, code or settings.
 
-A landing is absorbed by a table once every day that its records bear on has been rebuilt from it; the mark is written
-in the transaction that writes the rows, so that a crash leaves the landing unabsorbed and the next run does it again.
+A landing is absorbed by a table once every day that its records bear on has been rebuilt from it, in one range or in several;
+the marks are written in the transaction that writes the rows, so that a crash leaves the rest to the next run.
 """
 
 import hashlib
@@ -68,7 +68,8 @@ def rebuild(
 ) -> Rebuilt:
     """Rebuilds a feature table for the days in [start, end) and records what it was made from, in one transaction."""
     touched = _touched(warehouse, settings, anchors, name)
-    absorbed = sorted(landing for landing, days in touched.items() if all(start <= day < end for day in days))
+    inside = {landing: {day for day in days if start <= day < end} for landing, days in touched.items()}
+    absorbed = sorted(landing for landing, days in touched.items() if days == inside[landing])
     rows = build(name, warehouse, settings, anchors, start, end, now)
     declared = table(f"features.{name}")
     with warehouse.write() as con:
@@ -77,7 +78,14 @@ def rebuild(
         version = _version(settings, name)
         days = [start + timedelta(days=offset) for offset in range((end - start).days)]
         _record(con, name, [(day.isoformat(), version, counts[day]) for day in days], run_id, now)
-        _record(con, name, [(landing, _contract(con, landing), 0) for landing in absorbed], run_id, now)
+        marks = [(landing, landing) for landing in absorbed]
+        marks += [
+            (landing, f"{landing}/{day}")
+            for landing in inside
+            if landing not in absorbed
+            for day in sorted(inside[landing])
+        ]
+        _record(con, name, [(mark, _contract(con, landing), 0) for landing, mark in marks], run_id, now)
     return Rebuilt({day: counts[day] for day in days}, len(absorbed))
 
 
@@ -104,10 +112,25 @@ def _touched(warehouse: Warehouse, settings: Settings, anchors: Anchors, name: s
         for landing, day in _touched_by_records(con, settings, anchors, list(found)):
             found[landing].add(day)
         last = con.execute("SELECT max(day) FROM raw.landing_days").fetchone()
+        done = _done_days(con, name)
     if name in ("channel", "context"):
         assert last is not None and last[0] is not None
         found = {landing: _onward(days, last[0]) for landing, days in found.items()}
-    return {landing: {day for day in days if day >= settings.start} for landing, days in found.items()}
+    return {
+        landing: {day for day in days if day >= settings.start and (landing, day) not in done}
+        for landing, days in found.items()
+    }
+
+
+def _done_days(con: duckdb.DuckDBPyConnection, name: str) -> set[tuple[str, date]]:
+    """Days that a table has rebuilt from landings of which other days are still to do."""
+    rows = con.execute(
+        """SELECT split_part(p.partition, '/', 1) AS landing_id, CAST(split_part(p.partition, '/', 2) AS DATE)
+           FROM lineage.partitions p JOIN raw.landings l ON l.landing_id = split_part(p.partition, '/', 1)
+           WHERE p."table" = $name AND contains(p.partition, '/') AND p.input_version = l.contract_version""",
+        {"name": f"features.{name}"},
+    ).fetchall()
+    return set(rows)
 
 
 def _touched_by_records(

@@ -132,7 +132,6 @@ def test_subscribers_that_were_hidden_are_not_the_last_seen(tmp_path: Path) -> N
     assert channel(tmp_path, raw)["channel_subscribers_log"] == log(100)
 
 
-@pytest.mark.xfail(strict=True, reason="the most subscribers of a moment are taken with the earliest known_at of any")
 def test_of_subscribers_seen_at_one_moment_only_those_known_by_then_count(tmp_path: Path) -> None:
     raw = RawRows().seen("now", T0, {1: 7}).channel("c1", T0 - hours(5), 100, video="v1")
     raw.channel("c1", T0 - hours(5), 140, known=T0 + hours(200), video="v2")

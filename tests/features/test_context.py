@@ -5,8 +5,6 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.features.raw_rows import RawRows, build_features, hours, make_settings, rows
 from warehouse.connection import Warehouse
 
@@ -48,7 +46,6 @@ def test_what_was_known_late_belongs_to_the_week_in_which_it_was_known(tmp_path:
     assert all(row["context_24h_median"] is None for day, row in found.items() if day < DAY.date())
 
 
-@pytest.mark.xfail(strict=True, reason="a level that matures later gives an empty row to the days in between")
 def test_a_day_says_nothing_of_levels_that_mature_later(tmp_path: Path) -> None:
     published = DAY - timedelta(days=15)
     raw = RawRows().video("v1", published, published_at=published).snapshot("v1", published, 10)

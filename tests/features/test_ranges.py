@@ -70,7 +70,6 @@ def test_subscribers_seen_long_ago_count_the_same_for_one_day_as_for_a_year(tmp_
     assert day.to_pylist() == [row for row in year.to_pylist() if row["video_id"] == "v2"]
 
 
-@pytest.mark.xfail(strict=True, reason="a range of days does not read observations from before its first day")
 def test_a_snapshot_before_the_publication_counts_the_same_for_one_day_as_for_a_month(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path)
     published = datetime(2024, 1, 20, 1)

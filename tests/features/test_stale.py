@@ -167,7 +167,6 @@ def test_a_range_that_covers_only_some_days_of_a_landing_does_not_absorb_it(buil
     assert (made.landings, made.rows[DAY], made.rows[DAY + timedelta(days=1)]) == (1, 1, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="a landing is absorbed only by one range that covers all of its days")
 def test_a_landing_whose_days_lie_far_apart_is_done_after_one_refresh(tmp_path: Path) -> None:
     warehouse, early, now = Warehouse(tmp_path), datetime(2024, 1, 5), datetime(2024, 6, 1)
     RawRows().seen("v1", early, {1: 10}).seen("v2", early + timedelta(days=110), {1: 10}).write(warehouse)
