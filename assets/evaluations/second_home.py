@@ -205,7 +205,7 @@ def _copies(kind: Kind, videos: str) -> dict[str, str]:
                           ORDER BY greatest(observed_at, known_at), observed_at) = 1"""
         return {
             "videos": f"""SELECT * REPLACE ({no_text}, '' AS landing_id) FROM raw.videos {of_videos}
-                WHERE published_at IS NOT NULL OR list_contains($first_seen_sources, source) {first_record}""",
+                WHERE list_contains($first_seen_sources, source) OR observed_at >= CAST(published_at AS DATE) {first_record}""",
             "snapshots": f"SELECT * REPLACE ({no_counts}, '' AS landing_id) FROM raw.snapshots {of_videos}",
         }
     copies = {name: f"SELECT * FROM raw.{name} {of_videos}" for name in _RAW[kind]}

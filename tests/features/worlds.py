@@ -28,6 +28,9 @@ def write(warehouse: Warehouse, world: list[RawRows]) -> None:
 
 def _add_video(raw: RawRows, rng: random.Random, video: str, published: datetime) -> None:
     channel = rng.choice(["c1", "c2", "c3", "c4", None])
+    if rng.random() < 0.15:  # announced before it is published
+        announced = published - timedelta(seconds=rng.randrange(40 * 3600))
+        raw.video(video, announced, channel=channel, title="soon").snapshot(video, announced, rng.choice([None, 1]))
     views, quality = 0, rng.choice([3, 40, 900])
     ages = sorted(
         {0.0 if rng.random() < 0.3 else rng.uniform(0, 4), *(rng.uniform(0, 260) for _ in range(rng.randrange(1, 11)))}
