@@ -454,11 +454,15 @@ def up(
 ) -> None:
     """Start the UI, the daemon, schedules and sensors on the home, until interrupted."""
     from orchestration.runs import open_instance
+    from sensors.leftovers import end_leftovers, hold_up
 
     folder = use_home(home)
     load_settings(folder)
     (folder / "inbox").mkdir(exist_ok=True)
-    open_instance(folder)
+    instance = open_instance(folder)
+    if hold_up(folder) is None:
+        raise UsageError(f"{folder} is up already; stop the other upswell up first, or choose another --home")
+    end_leftovers(instance, folder, restarted=True)
     people.print(f"UI http://{host}:{port} · home {folder} · drop files into {folder / 'inbox'}")
     command = [
         "dagster",

@@ -20,6 +20,7 @@ from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
 from resources.home import Home
 from resources.settings import load_settings
+from sensors.leftovers import end_leftovers, process_tag
 from sensors.refresh import range_tags, stale_origins, stale_ranges
 
 
@@ -56,6 +57,7 @@ class Runs:
         load_settings(folder)
         self.home = Home(path=str(folder))
         self.instance = open_instance(folder)
+        end_leftovers(self.instance, folder)
         self.definitions = build_definitions(resource_overrides={"home": self.home})
 
     def execute(self, job: str, *, tags: Mapping[str, str] | None = None, config: Any = None) -> dict[str, Any]:
@@ -70,7 +72,7 @@ class Runs:
         definition = self.definitions.resolve_job_def(job)
         result = definition.execute_in_process(
             instance=self.instance,
-            tags=dict(tags or {}),
+            tags={**(tags or {}), **process_tag()},
             run_config={"loggers": {"console": {"config": {}}}, **(config or {})},
             raise_on_error=False,
         )

@@ -12,16 +12,10 @@ import dagster as dg
 
 from assets.raw.assets import waiting
 from resources.home import Home
+from sensors.leftovers import UNFINISHED, end_leftovers
 
 ATTEMPTS = 3
 BATCH = 500
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 def landing_sensor(job_name: str) -> dg.SensorDefinition:
@@ -36,7 +30,7 @@ def landing_sensor(job_name: str) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
         active = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
-        if active:
+        if active and active[0].run_id not in end_leftovers(context.instance, home.folder):
             return dg.SkipReason(f"run {active[0].run_id} is ingesting")
         try:
             found = {path: identity(path) for path in waiting(home.inbox)}

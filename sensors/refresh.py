@@ -14,7 +14,7 @@ from assets.evaluations.stale import evaluation_is_stale
 from assets.features.stale import ranges, stale_days
 from assets.raw.anchors import source_anchors
 from resources.home import Home
-from sensors.landings import UNFINISHED
+from sensors.leftovers import UNFINISHED
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
