@@ -98,7 +98,7 @@ def test_a_truncated_gz_that_ends_at_a_line_says_so_too(tmp_path: Path) -> None:
     assert broken(read) == [(2, "truncated")]
 
 
-@pytest.mark.parametrize("data", [b"", b"\n \n", b"a,b\n", gzip.compress(b"")])
+@pytest.mark.parametrize("data", [b"", b"\n \n", b"a,b\n", gzip.compress(b"", mtime=0)])
 def test_an_empty_file_has_no_records(tmp_path: Path, data: bytes) -> None:
     assert reading(tmp_path, data).count == 0
 
