@@ -174,8 +174,10 @@ def _may_work_later(path: Path, error: IngestError) -> bool:
 def _rows_by_day(warehouse: Warehouse, landing_ids: list[str]) -> list[tuple[str, date, int]]:
     """Per raw table and day that some landings touch, how many rows the table has now."""
     counted = " UNION ALL ".join(
-        f"""SELECT '{name}' AS name, day, count(t.landing_id) AS "rows" FROM touched
-            LEFT JOIN raw.{name} t ON t.observed_at >= day AND t.observed_at < day + INTERVAL 1 DAY GROUP BY ALL"""
+        f"""SELECT '{name}' AS name, day, coalesce(n, 0) AS "rows" FROM touched
+            LEFT JOIN (SELECT CAST(observed_at AS DATE) AS day, count(*) AS n FROM raw.{name}
+                       WHERE observed_at >= (SELECT min(day) FROM touched)
+                         AND observed_at < (SELECT max(day) FROM touched) + INTERVAL 1 DAY GROUP BY ALL) USING (day)"""
         for name in DAILY_TABLES
     )
     first, last = date.fromisoformat(daily.get_first_partition_key() or ""), date.max - timedelta(days=1)
