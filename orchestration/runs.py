@@ -3,6 +3,7 @@
 A refresh is the same stages as the nightly one: each asks what is missing or stale and runs only that.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -35,10 +36,12 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
     """The Dagster instance of a home, made where there is none yet."""
     home = folder / "dagster"
     home.mkdir(parents=True, exist_ok=True)
-    if not (home / "dagster.yaml").exists():
-        shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
-    return dg.DagsterInstance.get()
+    with (home / "open.lock").open("w") as lock:  # two first commands at once would create the same tables
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "dagster.yaml").exists():
+            shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
+        return dg.DagsterInstance.get()
 
 
 def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:

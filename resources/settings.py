@@ -198,7 +198,9 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
     targets = {**shipped["targets"], **(loaded.get("targets") or {})}
     evaluation = {**shipped["evaluation"], **(loaded.get("evaluation") or {})}
     if "cutoffs" in loaded and "cutoffs" not in (loaded.get("evaluation") or {}):
-        evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded["cutoffs"]
+        evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded[
+            "cutoffs"
+        ]
     return {
         **shipped,
         **loaded,

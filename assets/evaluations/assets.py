@@ -4,6 +4,7 @@ Wiring only; what is fitted, scored, audited and drawn is in the modules of `ass
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -75,7 +76,7 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
         now=home.now(),
         log=lambda line: context.log.info(line),
     )
-    facts = {
+    facts: dict[str, Any] = {
         "cells": len(plan),
         "origins": sum(start <= origin < end for origins in plan.values() for origin in origins),
         "fitted anew": done.fitted,

@@ -35,13 +35,13 @@ def stale_days(warehouse: Warehouse, settings: Settings, anchors: Anchors, now: 
     """The anchor days, in order, that some feature table has to be rebuilt for."""
     stale: set[date] = set()
     first, last = settings.start, now.date()
-    for name in TABLES:
-        for days in _touched(warehouse, settings, anchors, name).values():
-            stale.update(days)
-        stale.update(_outdated(warehouse, settings, name, now))
-    # A moment may fall on a later day than its anchor, and reads the context of that day.
     longest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
-    stale |= {day + timedelta(days=later) for day in stale for later in range(1, longest.days + 2)}
+    for name in TABLES:
+        days = set(_outdated(warehouse, settings, name, now))
+        days = days.union(*_touched(warehouse, settings, anchors, name).values())
+        stale |= days
+        if name != "context":  # a moment may fall on a later day than its anchor, and reads the context of that day
+            stale |= {day + timedelta(days=later) for day in days for later in range(1, longest.days + 2)}
     return sorted(day for day in stale if first <= day <= last)
 
 

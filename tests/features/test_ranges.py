@@ -33,7 +33,7 @@ def cut(warehouse: Warehouse, name: str, bounds: list[date]) -> list[dict[str, o
     return sorted((row for part in parts for row in part), key=repr)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(days=st.sets(st.integers(1, (LAST - FIRST).days - 1), max_size=5))
 @pytest.mark.parametrize("name", TABLES)
 def test_any_cut_of_the_days_gives_the_same_rows(built: Warehouse, name: str, days: set[int]) -> None:

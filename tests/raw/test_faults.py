@@ -100,7 +100,9 @@ def test_a_clock_that_goes_back_changes_nothing_that_stands(house: House) -> Non
     earlier = NOW - timedelta(days=100)
     assert house.take("a.csv", text, now=earlier).already_known
     assert dump(house) == before
-    result = house.take("b.csv", landing(simulated("v1", "2025-11-19T00:00:00", 1), simulated("v2", "2025-01-02", 2)), now=earlier)
+    result = house.take(
+        "b.csv", landing(simulated("v1", "2025-11-19T00:00:00", 1), simulated("v2", "2025-01-02", 2)), now=earlier
+    )
     assert result.reasons == {"observed_in_future": 1}
     assert result.accepted == 1
 

@@ -38,7 +38,7 @@ def test_other_durations_are_refused(text: str) -> None:
 def test_pre_and_zero_hours_fall_on_the_anchor() -> None:
     assert cutoff_age("pre") == cutoff_age("0h") == timedelta(0)
     assert cutoff_age("72h") == timedelta(days=3)
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="length of time"):
         cutoff_age("post")
 
 
@@ -140,8 +140,6 @@ def test_errors_name_the_file_and_the_field(tmp_path: Path, text: str, field: st
     with pytest.raises(SettingsError) as caught:
         load_settings(home)
     assert str(home / "upswell.yaml") in str(caught.value) and field in str(caught.value)
-
-
 
 
 @pytest.mark.parametrize(
