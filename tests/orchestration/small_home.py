@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,17 @@ def contents(home: Path, *schemas: str) -> dict[str, str]:
             rows = con.execute(f"SELECT {columns} FROM {declared.identifier} ORDER BY ALL").fetchall()
             found[name] = f"{len(rows)} rows {hashlib.sha256(repr(rows).encode()).hexdigest()[:16]}"
     return found
+
+
+def built_days(home: Path) -> tuple[date, date]:
+    """The first and last day that the feature tables were built for."""
+    with Warehouse(home).read() as con:
+        row = con.execute(
+            """SELECT min(partition), max(partition) FROM lineage.partitions
+               WHERE "table" = 'features.context' AND length(partition) = 10"""
+        ).fetchone()
+    assert row is not None
+    return date.fromisoformat(row[0]), date.fromisoformat(row[1])
 
 
 def _make(folder: Path) -> None:

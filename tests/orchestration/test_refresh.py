@@ -10,7 +10,7 @@ from assets.evaluations.assets import Grid
 from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.refresh import range_tags, stale_ranges
-from tests.orchestration.small_home import SETTINGS, contents, new_home
+from tests.orchestration.small_home import SETTINGS, built_days, contents, new_home
 from warehouse.connection import Warehouse
 
 pytestmark = pytest.mark.timeout(900)
@@ -97,16 +97,11 @@ def test_a_landing_makes_only_the_days_stale_that_it_bears_on(small_home: Path) 
 def test_days_come_out_the_same_however_they_are_cut(small_home: Path) -> None:
     expected = contents(small_home, "features")
     runs = Runs(small_home)
+    first, last = built_days(small_home)
     with runs.home.warehouse.write() as con:
-        built = con.execute(
-            """SELECT min(partition), max(partition) FROM lineage.partitions
-               WHERE "table" = 'features.context' AND length(partition) = 10"""
-        ).fetchone()
         for table in expected:
             con.execute(f"DELETE FROM {table}")
         con.execute("""DELETE FROM lineage.partitions WHERE starts_with("table", 'features.')""")
-    assert built is not None
-    first, last = map(date.fromisoformat, built)
     day = timedelta(days=1)
     for start, end in (
         (first, first),
