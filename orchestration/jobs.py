@@ -12,7 +12,7 @@ from assets.raw.assets import DAILY_TABLES
 CHAIN_TAG = "upswell/chain"
 """On the runs of a nightly refresh: when one succeeds, the next stage follows."""
 
-SNAPSHOT = ["warehouse", "snapshot"]
+SNAPSHOT = ["serving", "snapshot"]
 _RAW_DAYS = [dg.AssetKey(["raw", name]) for name in DAILY_TABLES]
 
 ingestion = dg.define_asset_job(

@@ -53,6 +53,7 @@ def end_leftovers(instance: dg.DagsterInstance, home: Path, *, restarted: bool =
 
 def hold_up(home: Path) -> int | None:
     """Takes the lock of the one `upswell up` of a home for the life of this process; None where another has it."""
+    (home / "dagster").mkdir(parents=True, exist_ok=True)
     descriptor = os.open(home / "dagster" / "up.lock", os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from assets.evaluations.audit import AuditResult, Difference, audit, audit_training_set
+from assets.evaluations.audit import AuditResult, Difference, TrainingSet, audit, audit_training_sets
 from assets.evaluations.rows import as_arrow
 from assets.features.build import Anchors
 from assets.models.training_set import thaw
@@ -54,6 +54,7 @@ def record_audit(
             for difference in found
         ]
     )
+    facts = facts.drop_duplicates(["source", "cutoff", "video_id", "column"])
     with warehouse.write() as con:
         replace_rows(con, table("evaluations.audits"), as_arrow(facts, "evaluations.audits"), {"audit_id": audit_id})
     return result
@@ -62,32 +63,17 @@ def record_audit(
 def audit_latest_training_sets(
     warehouse: Warehouse, settings: Settings, anchors: Anchors, *, samples: int, now: datetime
 ) -> AuditResult:
-    """Audits a sample of the rows of each cell's latest training set; the results are added up."""
+    """Audits a sample of the rows of each cell's latest training set; they share one second home."""
     latest = warehouse.query(
         """SELECT target, cutoff, origin, training_set_id FROM models.training_sets
            QUALIFY row_number() OVER (PARTITION BY source, target, cutoff ORDER BY origin DESC) = 1 ORDER BY ALL"""
     ).to_pylist()
-    results = [
-        audit_training_set(
-            thaw(warehouse.home, row["training_set_id"]),
-            warehouse,
-            settings,
-            anchors,
-            target=row["target"],
-            cutoff=row["cutoff"],
-            origin=midnight(row["origin"]),
-            samples=samples,
-            seed=0,
-            now=now,
-            folder=_scratch(warehouse),
-        )
+    sets = [
+        TrainingSet(thaw(warehouse.home, row["training_set_id"]), row["target"], row["cutoff"], midnight(row["origin"]))
         for row in latest
     ]
-    return AuditResult(
-        sum(result.sampled for result in results),
-        sum(result.compared_values for result in results),
-        [difference for result in results for difference in result.differences],
-        sum(result.seconds for result in results),
+    return audit_training_sets(
+        sets, warehouse, settings, anchors, samples=samples, seed=0, now=now, folder=_scratch(warehouse)
     )
 
 

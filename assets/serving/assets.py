@@ -7,7 +7,7 @@ from resources.home import Home
 
 
 @dg.asset(
-    key=["warehouse", "snapshot"],
+    key=["serving", "snapshot"],
     group_name="serving",
     deps=[["raw", "landings"], ["evaluations", "metrics"], ["evaluations", "reports"]],
     description="A copy of the whole warehouse that is never locked, replaced at once after ingestion and after evaluation.",

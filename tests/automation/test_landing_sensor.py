@@ -12,6 +12,7 @@ from dagster._core.test_utils import instance_for_test
 from orchestration.definitions import build_definitions
 from resources.home import Home
 from sensors.landings import ATTEMPTS
+from sensors.leftovers import hold_up
 from tests.automation.files import complete
 from tests.orchestration.small_home import new_home
 
@@ -71,6 +72,7 @@ def test_it_waits_for_the_run_that_is_ingesting(daemon: Daemon) -> None:
     request = daemon.tick()
     assert isinstance(request, dg.RunRequest)
     run = daemon.make(request, dg.DagsterRunStatus.STARTED)
+    assert hold_up(daemon.home.folder) is not None, "the daemon that launched the run lives on"
     complete(daemon.home.inbox / "b.csv", "v2")
     waiting = daemon.tick()
     assert isinstance(waiting, dg.SkipReason)
