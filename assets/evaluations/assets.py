@@ -128,7 +128,11 @@ def metrics(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResu
         metadata={
             "dagster/row_count": scored,
             "champions": markdown(
-                [{name: row[name] for name in shown} for row in rows if row["champion"] and row["split"] == "time"]
+                [
+                    {name: row[name] for name in shown if name not in ("split", "champion")}
+                    for row in rows
+                    if row["champion"] and row["split"] == "time"
+                ]
             ),
             "leaderboard": markdown([{name: row[name] for name in shown} for row in rows]),
             **{name.replace("_", " "): picture(png) for name, png in charts(home.warehouse).items()},
