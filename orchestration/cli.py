@@ -459,10 +459,10 @@ def up(
     folder = use_home(home)
     load_settings(folder)
     (folder / "inbox").mkdir(exist_ok=True)
-    instance = open_instance(folder)
     if hold_up(folder) is None:
         raise UsageError(f"{folder} is up already; stop the other upswell up first, or choose another --home")
-    end_leftovers(instance, folder, restarted=True)
+    with open_instance(folder) as instance:
+        end_leftovers(instance, folder, restarted=True)
     people.print(f"UI http://{host}:{port} · home {folder} · drop files into {folder / 'inbox'}")
     command = [
         "dagster",

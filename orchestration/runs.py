@@ -46,11 +46,12 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
 
 def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:
     """Tells the home's instance what the command line has ingested, so that the UI shows it like a run's work."""
-    home, instance = Home(path=str(folder)), open_instance(folder)
+    home = Home(path=str(folder))
     metadata = landing_metadata(home.warehouse, results, [])
-    instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
-    for materialization in materialized_days(home.warehouse, results):
-        instance.report_runless_asset_event(materialization)
+    with open_instance(folder) as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
+        for materialization in materialized_days(home.warehouse, results):
+            instance.report_runless_asset_event(materialization)
 
 
 class Runs:
@@ -59,8 +60,9 @@ class Runs:
     def __init__(self, folder: Path) -> None:
         load_settings(folder)
         self.home = Home(path=str(folder))
-        self.instance = open_instance(folder)
-        end_leftovers(self.instance, folder)
+        self.folder = folder
+        with open_instance(folder) as instance:
+            end_leftovers(instance, folder)
         self.definitions = build_definitions(resource_overrides={"home": self.home})
 
     def execute(self, job: str, *, tags: Mapping[str, str] | None = None, config: Any = None) -> dict[str, Any]:
@@ -72,13 +74,13 @@ class Runs:
         Raises:
             RunFailedError: A step or a blocking check failed.
         """
-        definition = self.definitions.resolve_job_def(job)
-        result = definition.execute_in_process(
-            instance=self.instance,
-            tags={**(tags or {}), **process_tag()},
-            run_config={"loggers": {"console": {"config": {}}}, **(config or {})},
-            raise_on_error=False,
-        )
+        with open_instance(self.folder) as instance:
+            result = self.definitions.resolve_job_def(job).execute_in_process(
+                instance=instance,
+                tags={**(tags or {}), **process_tag()},
+                run_config={"loggers": {"console": {"config": {}}}, **(config or {})},
+                raise_on_error=False,
+            )
         if not result.success:
             raise RunFailedError(_explain(job, result))
         return {"job": job, "run_id": result.run_id, "partitions": list((tags or {}).values())}

@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.runs import Runs
+from orchestration.definitions import build_definitions
+from orchestration.runs import Runs, open_instance
 from resources.clock import set_replay
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.leftovers import end_leftovers, hold_up, process_tag
@@ -152,28 +153,28 @@ def test_clock_that_goes_back_loses_nothing(small_home: Path) -> None:
 
 
 def test_a_dead_run_gives_its_pool_back_and_a_living_one_is_left_alone(small_home: Path) -> None:
-    runs = Runs(small_home)
-    job = runs.definitions.resolve_job_def("ingestion")
     dead = subprocess.Popen(["true"])
     dead.wait()
     started = dg.DagsterRunStatus.STARTED
-    gone = runs.instance.create_run_for_job(job, tags={"upswell/process": f"{dead.pid}/1"}, status=started)
-    mine = runs.instance.create_run_for_job(job, tags=process_tag(), status=started)
-    runs.instance.event_log_storage.claim_concurrency_slot("warehouse", gone.run_id, "landings")
-    assert end_leftovers(runs.instance, small_home) == [gone.run_id]
-    statuses = {run.run_id: run.status for run in runs.instance.get_runs()}
-    assert statuses[gone.run_id] == dg.DagsterRunStatus.FAILURE
-    assert statuses[mine.run_id] == started
-    assert runs.instance.event_log_storage.get_concurrency_run_ids() == set()
+    with open_instance(small_home) as instance:
+        job = build_definitions().resolve_job_def("ingestion")
+        gone = instance.create_run_for_job(job, tags={"upswell/process": f"{dead.pid}/1"}, status=started)
+        mine = instance.create_run_for_job(job, tags=process_tag(), status=started)
+        instance.event_log_storage.claim_concurrency_slot("warehouse", gone.run_id, "landings")
+        assert end_leftovers(instance, small_home) == [gone.run_id]
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+        assert statuses[gone.run_id] == dg.DagsterRunStatus.FAILURE
+        assert statuses[mine.run_id] == started
+        assert instance.event_log_storage.get_concurrency_run_ids() == set()
 
 
 def test_runs_of_a_daemon_that_is_gone_are_ended(small_home: Path) -> None:
-    runs = Runs(small_home)
-    job = runs.definitions.resolve_job_def("ingestion")
-    launched = runs.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
-    up = hold_up(small_home)
-    assert up is not None
-    assert hold_up(small_home) is None
-    assert end_leftovers(runs.instance, small_home) == []
-    os.close(up)
-    assert end_leftovers(runs.instance, small_home) == [launched.run_id]
+    with open_instance(small_home) as instance:
+        job = build_definitions().resolve_job_def("ingestion")
+        launched = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED)
+        up = hold_up(small_home)
+        assert up is not None
+        assert hold_up(small_home) is None
+        assert end_leftovers(instance, small_home) == []
+        os.close(up)
+        assert end_leftovers(instance, small_home) == [launched.run_id]

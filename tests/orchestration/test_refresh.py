@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assets.evaluations.assets import Grid
-from orchestration.runs import Runs
+from orchestration.runs import Runs, open_instance
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.refresh import range_tags, stale_ranges
 from tests.orchestration.small_home import SETTINGS, built_days, contents, new_home
@@ -34,11 +34,12 @@ def jobs(runs: Runs) -> list[str]:
 
 def test_second_refresh_does_nothing(small_home: Path) -> None:
     before = contents(small_home)
-    runs = Runs(small_home)
-    earlier = runs.instance.get_runs_count()
-    assert jobs(runs) == []
+    with open_instance(small_home) as instance:
+        earlier = instance.get_runs_count()
+    assert jobs(Runs(small_home)) == []
     assert contents(small_home) == before
-    assert runs.instance.get_runs_count() == earlier
+    with open_instance(small_home) as instance:
+        assert instance.get_runs_count() == earlier
 
 
 def test_changed_evaluation_backtests_and_leaves_features(small_home: Path) -> None:
