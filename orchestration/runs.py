@@ -15,7 +15,7 @@ import dagster as dg
 
 from assets.evaluations.assets import Grid
 from assets.evaluations.stale import evaluation_is_stale
-from assets.raw.assets import landing_metadata, materialized_days, waiting
+from assets.raw.assets import landing_metadata, report_days, waiting
 from assets.raw.ingest import LandingResult
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
@@ -37,6 +37,7 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
     home = folder / "dagster"
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # see orchestration/event_log.py
     with (home / "open.lock").open("w") as lock:  # two first commands at once would create the same tables
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (home / "dagster.yaml").exists():
@@ -50,8 +51,7 @@ def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:
     metadata = landing_metadata(home.warehouse, results, [])
     with open_instance(folder) as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
-        for materialization in materialized_days(home.warehouse, results):
-            instance.report_runless_asset_event(materialization)
+        report_days(instance, home.warehouse, results)
 
 
 class Runs:

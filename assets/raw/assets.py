@@ -10,8 +10,11 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
+from dagster._core.events import DagsterEventBatchMetadata, StepMaterializationData
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from assets.partitions import daily, days, in_one_run
 from assets.policies import OWNER, columns_metadata, describe, markdown, retry
@@ -78,8 +81,7 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
             refused.append(path.name)
         if number % 100 == 0 or number == len(paths):
             context.log.info(f"{number} of {len(paths)} files ingested")
-    for materialization in materialized_days(warehouse, results):
-        context.log_event(materialization)
+    report_days(context.instance, warehouse, results, run=context.run, step="landings")
     yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=landing_metadata(warehouse, results, refused))
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
     if left:
@@ -190,12 +192,34 @@ def _rows_by_day(warehouse: Warehouse, landing_ids: list[str]) -> list[tuple[str
         ).fetchall()
 
 
-def materialized_days(warehouse: Warehouse, results: Sequence[LandingResult]) -> Iterator[dg.AssetMaterialization]:
-    """The raw tables and days that new landings have written, as events."""
+def report_days(
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    results: Sequence[LandingResult],
+    *,
+    run: dg.DagsterRun | None = None,
+    step: str | None = None,
+) -> None:
+    """Tells Dagster which raw tables and days new landings have written, in one batch of events, under a run or none."""
     written = [result.landing_id for result in results if not result.already_known]
-    for name, day, rows in _rows_by_day(warehouse, written) if written else ():
-        metadata = {"dagster/partition_row_count": rows}
-        yield dg.AssetMaterialization(["raw", name], partition=day.isoformat(), metadata=metadata)
+    days = list(_rows_by_day(warehouse, written)) if written else []
+    batch = uuid4().hex
+    for number, (name, day, rows) in enumerate(days, start=1):
+        materialization = dg.AssetMaterialization(
+            ["raw", name], partition=day.isoformat(), metadata={"dagster/partition_row_count": rows}
+        )
+        event = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+            job_name=run.job_name if run else RUNLESS_JOB_NAME,
+            step_key=step,
+            event_specific_data=StepMaterializationData(materialization),
+            message=f"raw.{name} of {day}: {rows} rows",
+        )
+        instance.report_dagster_event(
+            event,
+            run_id=run.run_id if run else RUNLESS_RUN_ID,
+            batch_metadata=DagsterEventBatchMetadata(batch, is_end=number == len(days)),
+        )
 
 
 def landing_metadata(warehouse: Warehouse, results: Sequence[LandingResult], refused: Sequence[str]) -> dict[str, Any]:
