@@ -93,6 +93,47 @@ class Evaluation(BaseModel):
     origins: int = Field(gt=0)
 
 
+class EncoderChoice(BaseModel):
+    """Which encoder makes the vectors of a modality; written as its name alone where nothing else is said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    encoder: str
+    weights: str | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+
+
+def _choice(value: Any) -> Any:
+    return {"encoder": value} if isinstance(value, str) else value
+
+
+Choice = Annotated[EncoderChoice | None, BeforeValidator(_choice)]
+
+
+class Embeddings(BaseModel):
+    """How content becomes vectors; a modality that is null is left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    text: Choice
+    image: Choice
+    audio: Choice
+    video: Choice
+    refit_weeks: int = Field(gt=0)
+    min_fit: int = Field(gt=1)
+    fusion: Literal["concat", "sum", "max"]
+    required: tuple[Literal["text", "image", "audio", "video"], ...]
+    device: Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Media(BaseModel):
+    """What is fetched and how large it may be."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    fetch: tuple[Literal["thumbnail"], ...]
+    max_bytes: int = Field(gt=0)
+    max_pixels: int = Field(gt=0)
+    max_attempts: int = Field(gt=0)
+
+
 class Settings(BaseModel):
     """The checked content of `upswell.yaml`."""
 
@@ -102,6 +143,8 @@ class Settings(BaseModel):
     cutoffs: tuple[str, ...] = Field(min_length=1)
     max_record_bytes: int = Field(gt=0)
     evaluation: Evaluation
+    embeddings: Embeddings
+    media: Media
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -191,8 +234,8 @@ def load_settings(home: Path) -> Settings:
 
 
 def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The shipped values with those of a home's file; `targets` and `evaluation` by their own keys, null removes a target."""
-    for key in ("targets", "evaluation"):
+    """The shipped values with those of a home's file; mappings by their own keys, null removes a target."""
+    for key in ("targets", "evaluation", "embeddings", "media"):
         if not isinstance(loaded.get(key) or {}, dict):
             raise SettingsError(f"{path}: {key}: expected a mapping such as in {SHIPPED.name}, got {loaded[key]!r}")
     targets = {**shipped["targets"], **(loaded.get("targets") or {})}
@@ -205,6 +248,8 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
         **shipped,
         **loaded,
         "evaluation": evaluation,
+        "embeddings": {**shipped["embeddings"], **(loaded.get("embeddings") or {})},
+        "media": {**shipped["media"], **(loaded.get("media") or {})},
         "targets": {name: target for name, target in targets.items() if target is not None},
     }
 

@@ -1,0 +1,1 @@
+"""What turns content into vectors: the encoders, and how they are asked for. No store and no warehouse here."""
