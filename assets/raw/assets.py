@@ -81,7 +81,8 @@ def landings(context: dg.AssetExecutionContext, config: Arrivals, home: Home) ->
             refused.append(path.name)
         if number % 100 == 0 or number == len(paths):
             context.log.info(f"{number} of {len(paths)} files ingested")
-    report_days(context.instance, warehouse, results, run=context.run, step="landings")
+    run = context.instance.get_run_by_id(context.run_id)
+    report_days(context.instance, warehouse, results, run=run, step="landings")
     yield dg.MaterializeResult(asset_key=["raw", "landings"], metadata=landing_metadata(warehouse, results, refused))
     yield dg.MaterializeResult(asset_key=["raw", "quarantine"], metadata=_quarantine_metadata(warehouse))
     if left:
