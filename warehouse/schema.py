@@ -1,7 +1,8 @@
 """Brings the file of a home to the declared tables: creates, migrates and rebuilds, each step whole or not at all.
 
-Raw tables are changed only by the numbered files in `warehouse/migrations/` (`0001_<what>.sql`); a derived table
-whose declared columns changed is dropped and created empty, and its partitions count as never made.
+Tables that hold records (what arrived, what was trained, what was judged) are changed only by the numbered files in
+`warehouse/migrations/` (`0001_<what>.sql`); any other table whose declared columns changed is dropped and created empty,
+and its partitions count as never made.
 `lineage.versions` says what was applied last. Rows are not written here, lineage.columns apart.
 """
 
@@ -16,6 +17,8 @@ from warehouse.errors import WarehouseError
 from warehouse.writer import replace_rows, transaction
 
 MIGRATIONS = Path(__file__).with_name("migrations")
+RECORDS = frozenset({"raw", "models", "evaluations"})
+"""Schemas whose rows cannot be made again."""
 _VERSIONS = (
     'CREATE TABLE IF NOT EXISTS "lineage"."versions" ("contract" VARCHAR NOT NULL, "migration" INTEGER NOT NULL)'
 )
@@ -44,7 +47,7 @@ def bring_up_to_date(con: duckdb.DuckDBPyConnection) -> None:
     """Apply what is declared: one transaction per missing migration, then one for all tables.
 
     Raises:
-        SchemaError: The file is of a newer version, or a raw table differs and no migration mends it.
+        SchemaError: The file is of a newer version, or a table of records differs and no migration mends it.
     """
     applied = _applied(con)
     if applied is not None:
@@ -84,7 +87,7 @@ def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table) -> bool:
     wanted = {column.name: (column.type, column.required) for column in declared.columns}
     if stored == wanted:
         return False
-    if stored and declared.schema == "raw":
+    if stored and declared.schema in RECORDS:
         differing = sorted(name for name in stored.keys() | wanted.keys() if stored.get(name) != wanted.get(name))
         raise SchemaError(
             f"{declared.full_name}: column {', '.join(differing)} of the file differs from the declaration; "

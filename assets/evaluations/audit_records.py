@@ -1,17 +1,21 @@
-"""Runs the leakage audit on a home: keeps its findings as rows, and holds the latest training sets to it.
+"""Runs the leakage audit on a home: keeps its findings as rows, and holds the latest training sets and models to it.
 
 The audit itself is in `audit`.
 """
 
 import hashlib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
 from assets.evaluations.audit import AuditResult, Difference, TrainingSet, audit, audit_training_sets
+from assets.evaluations.refit import audit_version
 from assets.evaluations.rows import as_arrow
 from assets.features.build import Anchors
+from assets.models.forecasters import default_for
+from assets.models.task import Task
 from assets.models.training_set import thaw
 from resources.settings import Settings, midnight
 from warehouse.connection import Warehouse
@@ -75,6 +79,27 @@ def audit_latest_training_sets(
     return audit_training_sets(
         sets, warehouse, settings, anchors, samples=samples, seed=0, now=now, folder=_scratch(warehouse)
     )
+
+
+def audit_latest_versions(
+    warehouse: Warehouse, settings: Settings, progress: Callable[[str], None] = lambda version: None
+) -> dict[str, list[Difference]]:
+    """Fits the newest default model of every source and target again, at its shortest training set, and compares.
+
+    Returns:
+        Per model what it would not have learned from its training rows alone.
+    """
+    newest = warehouse.query(
+        """SELECT version, target, cutoff, forecaster FROM models.versions
+           QUALIFY row_number() OVER (PARTITION BY source, target, forecaster ORDER BY origin DESC, n_train, cutoff) = 1
+           ORDER BY ALL"""
+    ).to_pylist()
+    found = {}
+    for row in newest:
+        if row["forecaster"] == default_for(Task.of(settings, row["target"], row["cutoff"])):
+            progress(row["version"])
+            found[row["version"]] = audit_version(warehouse, settings, row["version"])
+    return found
 
 
 def _scratch(warehouse: Warehouse) -> Path:

@@ -30,6 +30,23 @@ def leakage_audit(home: Home) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
+    asset=["models", "versions"],
+    name="refit_audit",
+    blocking=True,
+    description="The newest default model of every source and target is fitted again from its frozen training rows, and is equal to the bit.",
+)
+def refit_audit(context: dg.AssetCheckExecutionContext, home: Home) -> dg.AssetCheckResult:
+    """Nothing that a model learned came from other rows than those of its training set."""
+    from assets.evaluations.audit_records import audit_latest_versions
+
+    found = audit_latest_versions(
+        home.warehouse, home.settings, lambda version: context.log.info(f"fitting {version} again")
+    )
+    shown = [{"model": version, "difference": str(one)} for version, ones in found.items() for one in ones[:5]]
+    return dg.AssetCheckResult(passed=not shown, metadata={"models": len(found), "differences": markdown(shown)})
+
+
+@dg.asset_check(
     asset=["evaluations", "splits"],
     name="no_test_row_in_the_fit",
     blocking=True,
@@ -77,4 +94,4 @@ def forecasters_differ(home: Home) -> dg.AssetCheckResult:
     )
 
 
-evaluation_checks = [leakage_audit, honest_splits, forecasters_differ]
+evaluation_checks = [leakage_audit, refit_audit, honest_splits, forecasters_differ]

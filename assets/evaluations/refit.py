@@ -24,6 +24,7 @@ from assets.models.training_set import thaw
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 
+_OF_ORIGIN = "source = $source AND target = $target AND cutoff = $cutoff AND origin = $origin::DATE AND split = 'time'"
 MOST = 5
 """Differences that are told of one attribute."""
 # What estimators of scikit-learn keep under private names and learn all the same.
@@ -71,11 +72,8 @@ def audit_version(warehouse: Warehouse, settings: Settings, version: str, seed: 
     bundle = joblib.load(warehouse.home / FOLDER / version / MODEL)
     frozen = thaw(warehouse.home, manifest.training_set_id)
     task = Task.of(settings, manifest.target, manifest.cutoff)
-    stored = warehouse.query(
-        """SELECT video_id FROM evaluations.splits WHERE source = $source AND target = $target AND cutoff = $cutoff
-           AND origin = $origin::DATE AND split = 'time' AND role = 'train'""",
-        {name: getattr(manifest, name) for name in ("source", "target", "cutoff", "origin")},
-    )
+    of = {name: getattr(manifest, name) for name in ("source", "target", "cutoff", "origin")}
+    stored = warehouse.query(f"SELECT video_id FROM evaluations.splits WHERE {_OF_ORIGIN} AND role = 'train'", of)
     trained_on = {*bundle["trained_on"], *frozen["video_id"]}
     split = set(stored["video_id"].to_pylist())
     found = [
@@ -85,7 +83,19 @@ def audit_version(warehouse: Warehouse, settings: Settings, version: str, seed: 
         for video in sorted(trained_on ^ split)
     ]
     train = frozen[frozen["video_id"].isin(split)].sort_values(["anchor_at", "video_id"], ignore_index=True)
+    if task.kind == "class":
+        found += [
+            fault for threshold in _thresholds(warehouse, of) for fault in audit_threshold(threshold, task, train)
+        ]
     return found + audit_fit(bundle["fitted"], task, train, seed)
+
+
+def _thresholds(warehouse: Warehouse, of: Mapping[str, Any]) -> list[float]:
+    """Every threshold that the stored forecasts of an origin were labelled with."""
+    stored = warehouse.query(
+        f"SELECT DISTINCT threshold FROM evaluations.predictions WHERE {_OF_ORIGIN} AND threshold IS NOT NULL", of
+    )
+    return [float(value) for value in stored["threshold"].to_pylist()]
 
 
 def _differences(path: str, expected: Any, found: Any, schema: Schema) -> Iterator[Finding]:

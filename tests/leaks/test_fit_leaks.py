@@ -172,3 +172,19 @@ def test_a_kept_model_with_a_test_row_in_its_fit_is_caught_by_the_rows_id(
     found = audit_version(warehouse, SETTINGS, version)
     assert (found[0].video_id, found[0].column, found[0].found) == (TEST["video_id"].iloc[0], "trained_on", True)
     assert len(found) > 1
+
+
+def test_a_kept_class_with_a_threshold_of_other_rows_is_caught(home: Path) -> None:
+    warehouse = Warehouse(home)
+    name = "hist_gradient_boosting_classifier"
+    result = run_origin(FRAME, SETTINGS, CLASS.target, CLASS.cutoff, ORIGIN, [name])
+    where = {"source": "simulator", "target": CLASS.target, "cutoff": CLASS.cutoff, "origin": ORIGIN}
+    stored = result.predictions.assign(threshold=result.predictions["threshold"] + 0.5)
+    training_set_id, _ = freeze(TRAIN, home)
+    versions = {"feature_fingerprint": "f", "data_version": "d", "run_id": "r"}
+    manifest = save(home, result.fitted[name], CLASS, TRAIN, ORIGIN, training_set_id=training_set_id, **versions)
+    for predictions, expected in ((result.predictions, []), (stored, ["threshold"])):
+        with warehouse.write() as con:
+            for table_name, rows in (("evaluations.splits", result.splits), ("evaluations.predictions", predictions)):
+                replace_rows(con, table(table_name), as_arrow(rows, table_name), {**where, "split": "time"})
+        assert [found.column for found in audit_version(warehouse, SETTINGS, manifest.version)] == expected
