@@ -1,8 +1,9 @@
 """A source whose truth is known: simulated channels and videos, collected with every kind of dirt, as landing files.
 
 `world` says what videos are worth and how they grow, `collection` what a scraper sees of it, `landings` writes the
-files, `vocabulary` holds the words. Nothing here reads the warehouse, and nothing outside tests and benchmarks may
-use `truth`: it is what forecasts are held against.
+files, `vocabulary` holds the words; `media` gives videos `pictures` and `sounds`, and `modality` draws small worlds in
+which one modality decides. Nothing here reads the warehouse, and nothing outside tests and benchmarks may
+use `truth` and `media_truth`: they are what forecasts are held against.
 """
 
 from dataclasses import dataclass
@@ -11,9 +12,10 @@ import pandas
 
 from resources.simulator.collection import collect
 from resources.simulator.landings import write_landings
+from resources.simulator.media import media_truth, write_media
 from resources.simulator.world import SimulatorConfig, World, make_world, truth
 
-__all__ = ["Simulation", "SimulatorConfig", "simulate", "truth", "write_landings"]
+__all__ = ["Simulation", "SimulatorConfig", "media_truth", "simulate", "truth", "write_landings", "write_media"]
 
 
 @dataclass(frozen=True)
