@@ -218,5 +218,5 @@ _STYLE = """.styles{display:grid;grid-template-columns:repeat(auto-fill,minmax(3
 .styles .terms li{background:#f6f8fa;border:1px solid #e3e7ed;border-radius:20px;padding:1px 9px;font-size:12.5px}
 .styles .pictures{display:grid;grid-template-columns:repeat(4,1fr);gap:6px;margin:10px 0}
 .styles img,.styles .none{width:100%;aspect-ratio:1;object-fit:cover;border-radius:6px;background:#eef1f5}
-.styles .none{font-size:10.5px;padding:5px;overflow:hidden;color:#5d6878}
+.styles .none{box-sizing:border-box;font-size:10.5px;padding:5px;overflow:hidden;color:#5d6878}
 .styles i{display:inline-block;width:22px;height:22px;border-radius:5px;margin-right:5px;border:1px solid #e3e7ed}"""
