@@ -34,6 +34,27 @@ class Identity:
     preprocessing: str
 
 
+@dataclass(frozen=True)
+class Failure:
+    """Why a content has no vector: one word, and the reason in the words of what failed."""
+
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Vectors of contents, and those that could not be encoded.
+
+    Attributes:
+        vectors: Shape (n, dim); a row of NaN where there is no vector.
+        failures: Why, by the index of the content.
+    """
+
+    vectors: Vectors
+    failures: dict[int, Failure]
+
+
 @runtime_checkable
 class Encoder(Protocol):
     """Turns contents of one modality into vectors.

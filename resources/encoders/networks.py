@@ -1,0 +1,98 @@
+"""A transformers model with its pooling, as one torch module. Imports torch and transformers: imported lazily only."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from resources.encoders.base import EncoderError
+
+_UNUSED = ("pooler.", "masked_spec_embed", "position_ids", "num_batches_tracked")
+"""Weights that a checkpoint may lack, because no vector is made of them."""
+_VISION = {"clip": "CLIPVisionModelWithProjection", "clip_vision_model": "CLIPVisionModelWithProjection",
+           "siglip": "SiglipVisionModel", "siglip_vision_model": "SiglipVisionModel"}  # fmt: skip
+
+
+class Network(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by the type check
+    """A model and how its output becomes one vector.
+
+    Args:
+        model: A transformers model.
+        pooling: `mean` over the unmasked positions, `cls` the first, or `pooled` by the model itself.
+        unit: Whether vectors are scaled to length 1.
+    """
+
+    def __init__(self, model: torch.nn.Module, pooling: str, unit: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.pooling = pooling
+        self.unit = unit
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        input_values: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Vectors, float32 [n, dim].
+
+        Args:
+            input_ids: Tokens, int64 [n, tokens].
+            attention_mask: 0 where a token is padding.
+            pixel_values: [n, 3, height, width], or of films [n, frames, 3, height, width].
+            input_values: Samples of sound, [n, samples].
+        """
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "pixel_values": pixel_values,
+            "input_values": input_values,
+        }
+        output = self.model(**{name: tensor for name, tensor in inputs.items() if tensor is not None})
+        found = self._pooled(output, attention_mask)
+        return torch.nn.functional.normalize(found, dim=1) if self.unit else found
+
+    def _pooled(self, output: Any, mask: torch.Tensor | None) -> torch.Tensor:
+        if self.pooling == "pooled":
+            found = getattr(output, "image_embeds", None)
+            return (output.pooler_output if found is None else found).flatten(1).float()
+        hidden = output.last_hidden_state.float()
+        if self.pooling == "cls":
+            return torch.as_tensor(hidden[:, 0])
+        if mask is None:
+            return torch.as_tensor(hidden.mean(1))
+        weight = mask.unsqueeze(2).float()
+        return torch.as_tensor((hidden * weight).sum(1) / weight.sum(1).clamp(min=1))
+
+
+def load_network(encoder: str, folder: Path, pooling: str, unit: bool, device: str, precision: str) -> Network:
+    """Loads a model for inference.
+
+    Raises:
+        EncoderError: The files cannot be loaded, or lack weights that vectors are made of.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    maker = getattr(transformers, _VISION.get(config.model_type, "AutoModel"))
+    try:
+        model, report = maker.from_pretrained(
+            folder,
+            local_files_only=True,
+            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise EncoderError(f"{encoder}: {folder} cannot be loaded: {error}") from error
+    missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in _UNUSED))
+    if missing:
+        raise EncoderError(
+            f"{encoder}: {folder} lacks {len(missing)} weights of a {config.model_type}, such as {missing[0]}; "
+            "is it the model that its config.json says?"
+        )
+    network = Network(model, pooling, unit)
+    network.eval().to(device)
+    if config.model_type == "resnet":
+        network.to(memory_format=torch.channels_last)
+    return network
