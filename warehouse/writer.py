@@ -1,4 +1,4 @@
-"""How rows enter the warehouse: one partition is replaced, checked against its contract, in one transaction.
+"""How rows enter the warehouse: a part is replaced or rows are added, checked against their contract, in one transaction.
 
 The caller holds `Warehouse.write()`; an error here rolls the whole transaction back. Where rows come from, and what
 a landing or a feature is, is not known here.
@@ -23,6 +23,7 @@ _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
 )
 _FLOATS = frozenset({"FLOAT", "DOUBLE"})
+_FLOAT_LISTS = frozenset({"FLOAT[]", "DOUBLE[]"})
 # Arrow columns without a value have no type of their own and fit any.
 _ALL_NULL = frozenset({"null", "list<item: null>", "list<element: null>"})
 # Types that arrive besides the declared one and lose nothing when cast; integers are range-checked by the cast.
@@ -98,6 +99,31 @@ def replace_rows(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table",
     terms = [f"{quoted(name)} = ${parameter}" for name, parameter in zip(where, parameters, strict=True)]
     stated = ", ".join(f"{name} = {value!r}" for name, value in where.items())
     return _replace(con, table, rows, f"({' AND '.join(terms) or 'TRUE'})", parameters, stated or "the table")
+
+
+def append_rows(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table") -> int:
+    """Add the rows whose key the table does not hold yet; rows that it holds stay as they are.
+
+    Costs one pass over the key columns of the table.
+
+    Returns:
+        Rows added.
+
+    Raises:
+        ContractError: As in `replace_rows`.
+    """
+    same = " AND ".join(f"stored.{quoted(name)} = incoming.{quoted(name)}" for name in table.key)
+    with _registered(con, rows):
+        typed = _typed(con, table, rows)
+        _check_values(con, table, typed, "TRUE", {}, "the table")
+        _check_key(con, table, typed)
+        added: int = _one(
+            con,
+            f"INSERT INTO {table.identifier} BY NAME SELECT * FROM ({typed}) incoming "
+            f"WHERE NOT EXISTS (SELECT 1 FROM {table.identifier} stored WHERE {same})",
+            {},
+        )[0]
+    return added
 
 
 def _replace(
@@ -193,6 +219,8 @@ def _column_faults(column: Column) -> Iterator[tuple[str, str]]:
         yield f"is below {column.minimum}", f"{name} < {column.minimum}"
     if column.type in _FLOATS:
         yield "is NaN (missing is null)", f"isnan({name})"
+    elif column.type in _FLOAT_LISTS:
+        yield "holds NaN", f"list_contains({name}, 'nan'::{column.type.removesuffix('[]')})"
 
 
 def _check_key(con: duckdb.DuckDBPyConnection, table: Table, typed: str) -> None:

@@ -1,0 +1,89 @@
+"""Which encoders have made vectors: `embeddings.encoders`, where the dimension of each is locked.
+
+How fitted ones are fitted is in `refits`; what encoders are is in `resources/encoders`.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+import pyarrow as pa
+
+from resources.encoders.base import Encoder, EncoderError, Identity, Modality, identity
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import append_rows
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a fitted encoder was fitted on, and the file that holds it (its path below the home)."""
+
+    origin: date
+    n_fit: int
+    uri: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An encoder on record; `fit` is None for pretrained weights."""
+
+    identity: Identity
+    dim: int
+    fit: Fit | None
+
+
+def register(
+    warehouse: Warehouse, modality: Modality, encoder: Encoder, *, now: datetime, run_id: str, fit: Fit | None = None
+) -> None:
+    """Puts an encoder on record where it is not yet.
+
+    Raises:
+        EncoderError: It is of another modality, has another dimension or modality than on record, or is a fitted one
+            that nobody has said the origin of.
+    """
+    if encoder.modality != modality:
+        raise EncoderError(f"{encoder.name} encodes {encoder.modality}, not {modality}")
+    key = identity(encoder)
+    with warehouse.read() as con:
+        found = con.execute(
+            """SELECT modality, dim FROM embeddings.encoders
+               WHERE encoder = $encoder AND revision = $revision AND precision = $precision
+                 AND preprocessing = $preprocessing""",
+            asdict(key),
+        ).fetchone()
+    if found is not None:
+        if found != (modality, encoder.dim):
+            raise EncoderError(
+                f"{' '.join(asdict(key).values())} is on record for {found[0]} with dimension {found[1]}, "
+                f"and now comes for {modality} with {encoder.dim}: give what changed another revision or preprocessing"
+            )
+        return
+    if fit is None and hasattr(encoder, "fit"):
+        raise EncoderError(f"{encoder.name} is fitted, but nobody knows on what: fit it for an origin first")
+    row = {"modality": modality, **asdict(key), "dim": encoder.dim, "origin": None, "n_fit": None, "uri": None}
+    row |= {"sha256": None, "run_id": run_id, "created_at": now, **(asdict(fit) if fit else {})}
+    with warehouse.write() as con:
+        append_rows(con, table("embeddings.encoders"), pa.Table.from_pylist([row]))
+
+
+def encoder_for(warehouse: Warehouse, modality: Modality, name: str, origin: date) -> Registered | None:
+    """The encoder of a name that may be used from an origin on: the newest that saw nothing later.
+
+    Args:
+        warehouse: Where encoders are on record.
+        modality: text, image, audio or video.
+        name: Name of the encoder, as the settings write it.
+        origin: A fitted encoder of this or an earlier origin counts; pretrained ones always do.
+    """
+    with warehouse.read() as con:
+        found = con.execute(
+            """SELECT encoder, revision, precision, preprocessing, dim, origin, n_fit, uri, sha256
+               FROM embeddings.encoders
+               WHERE modality = $modality AND encoder = $name AND (origin IS NULL OR origin <= $origin)
+               ORDER BY origin DESC NULLS LAST, created_at DESC, revision LIMIT 1""",
+            {"modality": modality, "name": name, "origin": origin},
+        ).fetchone()
+    if found is None:
+        return None
+    return Registered(Identity(*found[:4]), found[4], Fit(*found[5:]) if found[5] is not None else None)
