@@ -6,13 +6,10 @@ is read is in `media_folder`, how bytes are read in `resources.media`. No Dagste
 
 import hashlib
 import json
-import os
 import tempfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,13 +19,14 @@ import pyarrow as pa
 
 from assets.raw import media_folder, store
 from assets.raw.media_folder import Order, Progress, Record
+from assets.raw.media_rows import arrow_rows, in_batches, replace_matching
 from resources.media.fetching import download, host_of
 from resources.media.states import MediaError, Standing, after_failure
 from resources.media.store import MediaStore
 from resources.settings import Settings
 from warehouse import landings
 from warehouse.connection import Warehouse
-from warehouse.contracts import Table, quoted, table
+from warehouse.contracts import table
 from warehouse.landings import Landing
 from warehouse.writer import replace_rows
 
@@ -40,18 +38,6 @@ _CONTRACT = hashlib.sha256(
 ).hexdigest()[:12]
 _FETCHED_AT_ONCE = 100
 _FETCH_THREADS = 8
-_AT_ONCE = 256
-# A film takes seconds: what is done by then is written, so that a crash loses little.
-_WRITE_EVERY_S = 10.0
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "VARCHAR[]": pa.list_(pa.string()),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
 # What one item is: a video's reference to bytes. `position` follows from the others.
 _CLAIM = "source, video_id, kind, uri, content_id"
 _CONTEST = f"""
@@ -220,7 +206,7 @@ def _arriving(landing: Landing, records: Sequence[Record], now: datetime) -> pa.
                 "row_number": number,
             }
         )
-    return _arrow(table("raw.media"), rows, without=("position",))
+    return arrow_rows(table("raw.media"), rows, without=("position",))
 
 
 def _quarantined(landing: Landing, records: Sequence[Record]) -> pa.Table:
@@ -240,7 +226,7 @@ def _quarantined(landing: Landing, records: Sequence[Record]) -> pa.Table:
         for number, record in enumerate(records, start=1)
         if record.fault is not None
     ]
-    return _arrow(table("raw.quarantine"), rows)
+    return arrow_rows(table("raw.quarantine"), rows)
 
 
 def _recount_displaced(con: duckdb.DuckDBPyConnection) -> None:
@@ -263,7 +249,7 @@ def _write_landing_row(con: duckdb.DuckDBPyConnection, landing: Landing, arrivin
         "quarantined": landing.rows_read - arriving.num_rows,
     }
     declared = table("raw.landings")
-    replace_rows(con, declared, _arrow(declared, [row]), {"landing_id": landing.landing_id})
+    replace_rows(con, declared, arrow_rows(declared, [row]), {"landing_id": landing.landing_id})
 
 
 def _landing_result(warehouse: Warehouse, landing_id: str) -> dict[str, Any]:
@@ -400,7 +386,7 @@ def _fetched(
 
 
 def _write_fetched(warehouse: Warehouse, rows: Sequence[Mapping[str, Any]]) -> None:
-    arriving = _arrow(table("raw.media"), rows, without=("position",))
+    arriving = arrow_rows(table("raw.media"), rows, without=("position",))
     with warehouse.write() as con:
         _place(con, arriving)
         _settle(con, arriving["content_id"].unique().drop_null().to_pylist())
@@ -444,10 +430,10 @@ def prepare_contents(
 
     states: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
-    for rows in batches(wanted, prepare):
+    for rows in in_batches(wanted, prepare):
         with warehouse.write() as con:
             declared = table("raw.contents")
-            replace_matching(con, declared, _arrow(declared, rows), declared.key)
+            replace_matching(con, declared, arrow_rows(declared, rows), declared.key)
             _settle(con, [row["content_id"] for row in rows])
         states.update(row["state"] for row in rows)
         reasons.update(row["reason"] for row in rows if row["reason"])
@@ -471,32 +457,6 @@ def _unprepared(warehouse: Warehouse, now: datetime) -> list[dict[str, Any]]:
         {"now": now, "preparation": PREPARATION},
     ).to_pylist()
     return rows
-
-
-def batches(
-    items: Sequence[dict[str, Any]], work: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Iterator[list[dict[str, Any]]]:
-    """The results of some work on items, by as many threads as there are cores, in batches that are worth a transaction."""
-    together: list[dict[str, Any]] = []
-    begun = time.monotonic()
-    pool = ThreadPoolExecutor(os.cpu_count() or 1)
-    try:
-        for result in _ahead(pool, items, work):
-            together.append(result)
-            if len(together) >= _AT_ONCE or time.monotonic() - begun > _WRITE_EVERY_S:
-                yield together
-                together, begun = [], time.monotonic()
-        if together:
-            yield together
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _ahead(
-    pool: ThreadPoolExecutor, items: Sequence[dict[str, Any]], work: Callable[[dict[str, Any]], dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    for start in range(0, len(items), _AT_ONCE):
-        yield from pool.map(work, items[start : start + _AT_ONCE])
 
 
 # Writing ----------------------------------------------------------------------------------------------------------------
@@ -525,27 +485,3 @@ def _settle(con: duckdb.DuckDBPyConnection, content_ids: Sequence[str]) -> None:
                AND (raw.media.state <> c.state OR raw.media.reason IS DISTINCT FROM c.reason)""",
         {"ids": content_ids},
     )
-
-
-def replace_matching(con: duckdb.DuckDBPyConnection, declared: Table, rows: pa.Table, by: Iterable[str]) -> None:
-    """Writes rows in place of those that agree with one of them in some columns of the key.
-
-    They go through the writer's checks into a temporary table of the same declaration first.
-
-    Raises:
-        ContractError: As in `replace_rows`.
-    """
-    staged = replace(declared, schema="temp", name=f"staged_{declared.name}")
-    con.execute(f"DROP TABLE IF EXISTS {staged.identifier}")
-    con.execute(staged.ddl.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
-    replace_rows(con, staged, rows, {})
-    agree = " AND ".join(f"old.{quoted(name)} = new.{quoted(name)}" for name in by)
-    con.execute(f"DELETE FROM {declared.identifier} AS old USING {staged.identifier} AS new WHERE {agree}")
-    con.execute(f"INSERT INTO {declared.identifier} BY NAME FROM {staged.identifier}")
-    con.execute(f"DROP TABLE {staged.identifier}")
-
-
-def _arrow(declared: Table, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()) -> pa.Table:
-    """Rows in the columns and types of a table."""
-    columns = [column for column in declared.columns if column.name not in without]
-    return pa.table({c.name: pa.array([row[c.name] for row in rows], _TYPES[c.type]) for c in columns})

@@ -1,0 +1,75 @@
+"""Many small pieces of work on contents, and their rows in bulk: one transaction for a batch, not for an item."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from warehouse.contracts import Table, quoted
+from warehouse.writer import replace_rows
+
+Row = dict[str, Any]
+
+_AT_ONCE = 256
+# A film takes seconds: what is done by then is written, so that a crash loses little.
+_WRITE_EVERY_S = 10.0
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "INTEGER": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
+
+
+def in_batches(items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[list[Row]]:
+    """The results of some work on items, by as many threads as there are cores, in batches that are worth a transaction."""
+    together: list[Row] = []
+    begun = time.monotonic()
+    pool = ThreadPoolExecutor(os.cpu_count() or 1)
+    try:
+        for result in _ahead(pool, items, work):
+            together.append(result)
+            if len(together) >= _AT_ONCE or time.monotonic() - begun > _WRITE_EVERY_S:
+                yield together
+                together, begun = [], time.monotonic()
+        if together:
+            yield together
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _ahead(pool: ThreadPoolExecutor, items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[Row]:
+    for start in range(0, len(items), _AT_ONCE):
+        yield from pool.map(work, items[start : start + _AT_ONCE])
+
+
+def replace_matching(con: duckdb.DuckDBPyConnection, declared: Table, rows: pa.Table, by: Iterable[str]) -> None:
+    """Writes rows in place of those that agree with one of them in some columns of the key.
+
+    They go through the writer's checks into a temporary table of the same declaration first.
+
+    Raises:
+        ContractError: As in `replace_rows`.
+    """
+    staged = replace(declared, schema="temp", name=f"staged_{declared.name}")
+    con.execute(f"DROP TABLE IF EXISTS {staged.identifier}")
+    con.execute(staged.ddl.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    replace_rows(con, staged, rows, {})
+    agree = " AND ".join(f"old.{quoted(name)} = new.{quoted(name)}" for name in by)
+    con.execute(f"DELETE FROM {declared.identifier} AS old USING {staged.identifier} AS new WHERE {agree}")
+    con.execute(f"INSERT INTO {declared.identifier} BY NAME FROM {staged.identifier}")
+    con.execute(f"DROP TABLE {staged.identifier}")
+
+
+def arrow_rows(declared: Table, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()) -> pa.Table:
+    """Rows in the columns and types of a table."""
+    columns = [column for column in declared.columns if column.name not in without]
+    return pa.table({c.name: pa.array([row[c.name] for row in rows], _TYPES[c.type]) for c in columns})
