@@ -339,7 +339,7 @@ def _summary(origin: date, fusion: str, videos: Videos, found: Fit, styles: Sequ
         silhouette=found.chosen.silhouette,
         stability=found.chosen.stability,
         events=Counter(row["event"] for row in styles),
-        lifecycles=Counter(row["lifecycle"] for row in styles if row["lifecycle"]),
+        lifecycles=Counter(row["lifecycle"] for row in styles if row.get("lifecycle")),
     )
 
 

@@ -21,7 +21,12 @@ ORIGIN = date(2024, 3, 18)
 NOW = datetime(2024, 6, 1)
 FUSION = "fusion"
 SEARCH = Search(k_min=3, k_max=5, seeds=3, bootstraps=2)
-WORDS = (("cake", "oven", "sugar"), ("goal", "match", "league"), ("guitar", "chord", "#cover"), ("trail", "hike", "peak"))
+WORDS = (
+    ("cake", "oven", "sugar"),
+    ("goal", "match", "league"),
+    ("guitar", "chord", "#cover"),
+    ("trail", "hike", "peak"),
+)
 _TYPES = {**ARROW_TYPES, "FLOAT[]": pa.list_(pa.float32())}
 
 

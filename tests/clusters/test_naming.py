@@ -57,7 +57,7 @@ def test_few_measured_videos_say_nothing():
 def test_no_two_names_are_alike():
     sizes = {"s1": 9, "s2": 8, "s3": 7, "s4": 6}
     terms = {"s1": ["a", "b", "c", "d"], "s2": ["a", "b", "c", "e"], "s3": ["a", "b", "c"], "s4": []}
-    named = name_styles(terms, dict.fromkeys(sizes, []), sizes)
+    named = name_styles(terms, {style: [] for style in sizes}, sizes)
     assert [named[style].name for style in sizes] == ["a, b, c", "a, b, c, e", "a, b, c (s3)", "unnamed (s4)"]
     assert free_name("x", "s9", {"x"}) == "x (s9)"
 
