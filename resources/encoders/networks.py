@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 
 from resources.encoders.base import EncoderError
 
 _UNUSED = ("pooler.", "masked_spec_embed", "position_ids", "num_batches_tracked")
 """Weights that a checkpoint may lack, because no vector is made of them."""
-_VISION = {"clip": "CLIPVisionModelWithProjection", "clip_vision_model": "CLIPVisionModelWithProjection",
-           "siglip": "SiglipVisionModel", "siglip_vision_model": "SiglipVisionModel"}  # fmt: skip
+_VISION = {"clip_vision_model": "CLIPVisionModelWithProjection", "siglip_vision_model": "SiglipVisionModel"}
 
 
 class Network(torch.nn.Module):  # type: ignore[misc]  # torch is not followed by the type check
@@ -74,16 +74,18 @@ def load_network(encoder: str, folder: Path, pooling: str, unit: bool, device: s
         EncoderError: The files cannot be loaded, or lack weights that vectors are made of.
     """
     transformers.utils.logging.disable_progress_bar()
-    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+    transformers.utils.logging.set_verbosity_error()  # what is missing is checked below; what is left over does not matter
+    config = _seeing(transformers.AutoConfig.from_pretrained(folder, local_files_only=True))
     maker = getattr(transformers, _VISION.get(config.model_type, "AutoModel"))
     try:
         model, report = maker.from_pretrained(
             folder,
+            config=config,
             local_files_only=True,
             dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
             output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EncoderError(f"{encoder}: {folder} cannot be loaded: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if not any(part in key for part in _UNUSED))
     if missing:
@@ -96,3 +98,13 @@ def load_network(encoder: str, folder: Path, pooling: str, unit: bool, device: s
     if config.model_type == "resnet":
         network.to(memory_format=torch.channels_last)
     return network
+
+
+def _seeing(config: Any) -> Any:
+    """The part of a configuration of text and pictures that is about pictures."""
+    if config.model_type not in ("clip", "siglip"):
+        return config
+    vision = config.vision_config
+    if config.model_type == "clip":
+        vision.projection_dim = config.projection_dim
+    return vision

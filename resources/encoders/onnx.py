@@ -140,9 +140,14 @@ class OnnxEncoder:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(
-            str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's errors have no public parent
+            raise EncoderError(
+                f"{self.name}: {folder / 'model.onnx'} cannot be loaded: {error}; export it again"
+            ) from error
         self._inputs = {found.name for found in self._session.get_inputs()}
 
     def encode(self, batch: Sequence[Content]) -> Vectors:
