@@ -25,6 +25,8 @@ SILHOUETTE_SAMPLE = 2_000
 DENSITY_SAMPLE = 10_000
 DENSITY_DIM = 10  # in many dimensions all densities look alike
 NEIGHBOURS = 5
+STARTS = 5
+"""Starts of every k-means; one alone often ends with two clusters in one and another in two."""
 WEIGHTS = {"silhouette": 0.55, "stability": 0.35, "tiny_share": -0.10}
 _CHUNK = 16_384
 
@@ -264,7 +266,7 @@ def _kmeans(rows: Matrix, labelled: Matrix, k: int, seed: int) -> tuple[Labels, 
     """Labels of some rows by the k-means of others, and its centres."""
     from sklearn.cluster import KMeans
 
-    model = KMeans(k, n_init=1, max_iter=100, random_state=seed).fit(rows)
+    model = KMeans(k, n_init=STARTS, max_iter=100, random_state=seed).fit(rows)
     labels = model.labels_ if rows is labelled else model.predict(labelled)
     return labels.astype(np.int64), model.cluster_centers_.astype(np.float32)
 
