@@ -56,7 +56,10 @@ def load_gallery(warehouse: Warehouse, origin: date) -> tuple[list[Style], dict[
                 pictures AS (
                     SELECT source || '/' || video_id AS key,
                            arg_min(content_id, CASE modality WHEN 'image' THEN 1 ELSE 2 END) AS content_id
-                    FROM embeddings.contents WHERE rank = 1 AND modality IN ('image', 'video') GROUP BY ALL)
+                    FROM embeddings.contents
+                    WHERE rank = 1 AND modality IN ('image', 'video')
+                        AND source || '/' || video_id IN (SELECT key FROM listed)
+                    GROUP BY ALL)
                 SELECT l.style_id, l.place, l.key, c.title, p.content_id FROM listed l
                 LEFT JOIN features.content c ON c.source || '/' || c.video_id = l.key
                 LEFT JOIN pictures p ON p.key = l.key""",

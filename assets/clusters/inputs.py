@@ -28,6 +28,11 @@ _VIDEOS = """
 _UNASSIGNED = f"""{_VIDEOS} AND NOT EXISTS (
     FROM clusters.assignments a WHERE a.origin = $origin AND a.source = f.source AND a.video_id = f.video_id)"""
 
+_HAS_VECTOR = """EXISTS (FROM embeddings.fused f WHERE f.fusion = $fusion AND f.vector IS NOT NULL
+    AND f.source = a.source AND f.video_id = a.video_id)"""
+WITH_VECTOR = f"SELECT * FROM clusters.assignments a WHERE a.origin = $origin AND {_HAS_VECTOR}"
+"""Assignments of an origin whose video still has a vector."""
+
 
 @dataclass(frozen=True)
 class Videos:
@@ -57,6 +62,15 @@ def load_videos(warehouse: Warehouse, fusion: str) -> Videos:
 def load_unassigned(warehouse: Warehouse, fusion: str, origin: date) -> Videos:
     """The videos with a vector of a fusion that the styles of an origin say nothing of."""
     return _videos(warehouse, _UNASSIGNED, {"fusion": fusion, "origin": origin})
+
+
+def count_without_vector(warehouse: Warehouse, fusion: str, origin: date) -> int:
+    """How many videos have a style of an origin but no vector any more."""
+    found = warehouse.query(
+        f"SELECT count(*) AS gone FROM clusters.assignments a WHERE a.origin = $origin AND NOT {_HAS_VECTOR}",
+        {"fusion": fusion, "origin": origin},
+    )
+    return int(found.column("gone")[0].as_py())
 
 
 def _videos(warehouse: Warehouse, query: str, parameters: Mapping[str, object]) -> Videos:

@@ -16,7 +16,7 @@ from datetime import date, datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,8 +27,10 @@ from assets.clusters.brief import brief
 from assets.clusters.fit import Fit, Labels, Matrix, Model, NoStylesError, Progress, Search, fit
 from assets.clusters.identity import Matches, match
 from assets.clusters.inputs import (
+    WITH_VECTOR,
     Earlier,
     Videos,
+    count_without_vector,
     load_earlier,
     load_measures,
     load_outcomes,
@@ -79,6 +81,13 @@ class Summary:
     stability: float | None = None
     events: Mapping[str, int] = field(default_factory=dict)
     lifecycles: Mapping[str, int] = field(default_factory=dict)
+
+
+class Assigned(NamedTuple):
+    """How many videos got a style of an origin without a refit, and how many lost theirs."""
+
+    added: int
+    removed: int
 
 
 Row = dict[str, Any]
@@ -140,11 +149,10 @@ def input_version(fusion: str, search: Search | None = None) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda line: None) -> int:
+def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda line: None) -> Assigned:
     """Assigns the videos that came since an origin was fitted, by the model that is kept of it; refits nothing.
 
-    Returns:
-        How many were assigned.
+    Videos that have no vector any more lose their assignment.
 
     Raises:
         StylesError: The origin has no styles, or the file of its model is gone.
@@ -152,23 +160,23 @@ def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda l
     fusion, sha256 = _chosen(warehouse, origin)
     arrays = _read_model(_model_path(warehouse, origin, sha256))
     videos = load_unassigned(warehouse, fusion, origin)
-    if not len(videos.rows):
-        return 0
-    progress(f"assigning {len(videos.rows):,} videos")
+    removed = count_without_vector(warehouse, fusion, origin)
+    if not len(videos.rows) and not removed:
+        return Assigned(0, 0)
+    progress(f"assigning {len(videos.rows):,} videos, removing {removed:,}")
     model = Model.from_arrays(arrays)
-    reduced = model.reduction(videos.vectors)
-    fitted = np.zeros(len(videos.rows), bool)
-    rows = _assignments(origin, videos, model, reduced, arrays["style_ids"].tolist(), fitted)
+    reduced = model.reduction(videos.vectors) if len(videos.rows) else np.empty((0, model.centres.shape[1]), np.float32)
+    rows = _assignments(origin, videos, model, reduced, arrays["style_ids"].tolist(), np.zeros(len(reduced), bool))
     rows["outlier"] = model.density.outliers(reduced)
     with warehouse.write() as con:
         declared = table("clusters.assignments")
         chosen = con.execute("SELECT sha256 FROM clusters.fits WHERE origin = ? AND chosen", [origin]).fetchone()
         if chosen != (sha256,):
             raise StylesError(f"the styles of {origin} were fitted again meanwhile: run it again")
-        there = con.execute(f"SELECT * FROM {declared.identifier} WHERE origin = ?", [origin]).to_arrow_table()
-        added = as_arrow(rows, declared.full_name).select(there.column_names)
-        replace_rows(con, declared, pa.concat_tables([there, added.cast(there.schema)]), {"origin": origin})
-    return len(rows)
+        there = con.execute(WITH_VECTOR, {"fusion": fusion, "origin": origin}).to_arrow_table()
+        added = as_arrow(rows, declared.full_name).select(there.column_names).cast(there.schema)
+        replace_rows(con, declared, pa.concat_tables([there, added]), {"origin": origin})
+    return Assigned(len(rows), removed)
 
 
 def _describe(
@@ -375,8 +383,8 @@ def _forget_other_models(warehouse: Warehouse, origin: date) -> None:
     """Removes the files of an origin that no row refers to."""
     with warehouse.read() as con:
         used = {row[0] for row in con.execute("SELECT sha256 FROM clusters.fits WHERE origin = ?", [origin]).fetchall()}
-    for path in (warehouse.home / "styles" / origin.isoformat()).glob("*.npz"):
-        if path.stem not in used:
+    for path in (warehouse.home / "styles" / origin.isoformat()).glob("*"):
+        if path.suffix != ".npz" or path.stem not in used:
             path.unlink(missing_ok=True)
 
 
