@@ -39,7 +39,7 @@ began = time.perf_counter()
 summary = fit_styles(warehouse, load_settings(warehouse.home), "planted", origin, datetime(2025, 1, 1), "benchmark")
 took = time.perf_counter() - began
 began = time.perf_counter()
-assert assign_new(warehouse, origin) == (0, 0)
+assert assign_new(warehouse, origin) == 0
 again = time.perf_counter() - began
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(json.dumps({"s": took, "again": again, "gib": peak, "k": summary.k, "fitted": summary.fitted, "reason": summary.reason}))

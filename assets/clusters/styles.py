@@ -16,7 +16,7 @@ from datetime import date, datetime
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -83,13 +83,6 @@ class Summary:
     lifecycles: Mapping[str, int] = field(default_factory=dict)
 
 
-class Assigned(NamedTuple):
-    """How many videos got a style of an origin without a refit, and how many lost theirs."""
-
-    added: int
-    removed: int
-
-
 Row = dict[str, Any]
 
 
@@ -149,10 +142,13 @@ def input_version(fusion: str, search: Search | None = None) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
-def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda line: None) -> Assigned:
+def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda line: None) -> int:
     """Assigns the videos that came since an origin was fitted, by the model that is kept of it; refits nothing.
 
     Videos that have no vector any more lose their assignment.
+
+    Returns:
+        How many were assigned.
 
     Raises:
         StylesError: The origin has no styles, or the file of its model is gone.
@@ -162,7 +158,7 @@ def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda l
     videos = load_unassigned(warehouse, fusion, origin)
     removed = count_without_vector(warehouse, fusion, origin)
     if not len(videos.rows) and not removed:
-        return Assigned(0, 0)
+        return 0
     progress(f"assigning {len(videos.rows):,} videos, removing {removed:,}")
     model = Model.from_arrays(arrays)
     reduced = model.reduction(videos.vectors) if len(videos.rows) else np.empty((0, model.centres.shape[1]), np.float32)
@@ -176,7 +172,7 @@ def assign_new(warehouse: Warehouse, origin: date, progress: Progress = lambda l
         there = con.execute(WITH_VECTOR, {"fusion": fusion, "origin": origin}).to_arrow_table()
         added = as_arrow(rows, declared.full_name).select(there.column_names).cast(there.schema)
         replace_rows(con, declared, pa.concat_tables([there, added]), {"origin": origin})
-    return Assigned(len(rows), removed)
+    return len(rows)
 
 
 def _describe(
