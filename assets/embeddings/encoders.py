@@ -3,12 +3,15 @@
 How fitted ones are fitted is in `refits`; what encoders are is in `resources/encoders`.
 """
 
+import hashlib
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 
 from resources.encoders.base import Encoder, EncoderError, Identity, Modality, identity
+from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -87,3 +90,38 @@ def encoder_for(warehouse: Warehouse, modality: Modality, name: str, origin: dat
     if found is None:
         return None
     return Registered(Identity(*found[:4]), found[4], Fit(*found[5:]) if found[5] is not None else None)
+
+
+def kept_file(home: Path, record: Registered) -> Path:
+    """The file that holds a fitted encoder.
+
+    Raises:
+        EncoderError: It is not there, was changed, or the encoder is pretrained.
+    """
+    if record.fit is None:
+        raise EncoderError(f"{record.identity.encoder} is pretrained: it was never fitted")
+    path = home / record.fit.uri
+    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record.fit.sha256:
+        raise EncoderError(
+            f"{path}: the encoder of origin {record.fit.origin} is not there or was changed: put it back from a backup"
+        )
+    return path
+
+
+def open_encoder(home: Path, settings: Settings, modality: Modality, record: Registered) -> Encoder:
+    """The encoder that is on record, ready to encode.
+
+    Raises:
+        EncoderError: Its file or weights are not there, or what the settings choose now is another one.
+    """
+    from resources.encoders.catalogue import load, make
+
+    if record.fit is not None:
+        return load(modality, kept_file(home, record))
+    encoder = make(modality, getattr(settings.embeddings, modality), settings.embeddings.device)
+    if identity(encoder) != record.identity:
+        raise EncoderError(
+            f"the vectors are of {' '.join(asdict(record.identity).values())}, the settings give "
+            f"{' '.join(asdict(identity(encoder)).values())} here: they cannot be compared; materialise with these settings"
+        )
+    return encoder

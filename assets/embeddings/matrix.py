@@ -33,11 +33,12 @@ class Matrix:
     of: str
 
 
-def vector_column(vectors: Vectors) -> pa.ListArray:
-    """The rows of a matrix of shape (n, d) as a FLOAT[] column."""
+def vector_column(vectors: Vectors, missing: np.ndarray[Any, np.dtype[np.bool_]] | None = None) -> pa.ListArray:
+    """The rows of a matrix of shape (n, d) as a FLOAT[] column; null where `missing`, shape (n,)."""
     n, dim = vectors.shape
     offsets = pa.array(np.arange(0, (n + 1) * dim, dim, dtype=np.int32) if dim else np.zeros(n + 1, np.int32))
-    return pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(vectors, np.float32).ravel()))
+    numbers = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+    return pa.ListArray.from_arrays(offsets, numbers, mask=None if missing is None else pa.array(missing))
 
 
 def load_vectors(warehouse: Warehouse, modality: Modality, made_by: Identity | None = None) -> Matrix:

@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from assets.embeddings.encode import Load, loaded
-from assets.embeddings.encoders import Fit, Registered, encoder_for, register
-from resources.encoders.base import Content, EncoderError, FittedEncoder, Modality
+from assets.embeddings.encoders import Fit, Registered, encoder_for, kept_file, register
+from resources.encoders.base import Content, FittedEncoder, Modality
 from resources.settings import Settings, midnight
 from warehouse.connection import Warehouse
 
@@ -112,14 +112,7 @@ def kept(home: Path, encoder_class: type[FittedEncoder], record: Registered) -> 
     Raises:
         EncoderError: Its file is not there or was changed.
     """
-    if record.fit is None:
-        raise EncoderError(f"{record.identity.encoder} is pretrained: it was never fitted")
-    path = home / record.fit.uri
-    if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != record.fit.sha256:
-        raise EncoderError(
-            f"{path}: the encoder of origin {record.fit.origin} is not there or was changed: put it back from a backup"
-        )
-    return encoder_class.load(path)
+    return encoder_class.load(kept_file(home, record))
 
 
 def _known_between(warehouse: Warehouse, modality: Modality, start: date, end: date) -> bool:
