@@ -21,7 +21,7 @@ from assets.raw import media_folder, store
 from assets.raw.media_folder import Order, Progress, Record
 from assets.raw.media_rows import arrow_rows, in_batches, replace_matching
 from resources.media.fetching import download, host_of
-from resources.media.states import MediaError, Standing, after_failure
+from resources.media.states import MediaError, Reason, Standing, after_failure
 from resources.media.store import MediaStore
 from resources.settings import Settings
 from warehouse import landings
@@ -36,7 +36,7 @@ Fetch = Callable[[str], bytes]
 _CONTRACT = hashlib.sha256(
     b"".join(Path(__file__).with_name(name).read_bytes() for name in ("media.py", "media_folder.py"))
 ).hexdigest()[:12]
-_FETCHED_AT_ONCE = 100
+_FETCHED_AT_ONCE = 250
 _FETCH_THREADS = 8
 # What one item is: a video's reference to bytes. `position` follows from the others.
 _CLAIM = "source, video_id, kind, uri, content_id"
@@ -107,7 +107,7 @@ def ingest_media(
     landing = Landing(
         landing_id=kept.landing_id,
         source=source,
-        kind="media",  # type: ignore[arg-type]
+        kind="media",  # type: ignore[arg-type]  # what `warehouse.landings` resolves are the other three
         names=(name,),
         bytes=kept.bytes,
         adapter="media",
@@ -197,7 +197,7 @@ def _arriving(landing: Landing, records: Sequence[Record], now: datetime) -> pa.
                 "observed_at": at,
                 "known_at": at,
                 "state": "pending" if record.kept else "terminal",
-                "reason": None if record.kept else "too-large",
+                "reason": None if record.kept else Reason.TOO_LARGE.value,
                 "detail": None if record.kept else too_large,
                 "attempts": 1,
                 "next_try_at": None,
@@ -366,7 +366,7 @@ def _fetched(
         try:
             return media_store.keep(get(url))
         except MediaError as error:
-            if error.reason == "rate-limited":
+            if error.reason is Reason.RATE_LIMITED:
                 hosts[host_of(url)] = after_failure(error, 1, 2, now)
             return error
 
@@ -421,7 +421,7 @@ def prepare_contents(
     wanted = [
         row
         for row in _unprepared(warehouse, now)
-        if row["reason"] != "not-found" or media_store.has(row["content_id"])  # unless its bytes came back
+        if row["reason"] != Reason.NOT_FOUND or media_store.has(row["content_id"])  # unless its bytes came back
     ]
 
     def prepare(row: Mapping[str, Any]) -> dict[str, Any]:
