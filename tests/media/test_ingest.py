@@ -231,7 +231,7 @@ def test_the_order_of_two_landings_does_not_matter(tmp_path: Path) -> None:
     assert dumps[0] == dumps[1]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(st.sampled_from(["a.png", "b.png", "gone", ""]), st.sampled_from(["v1", "v2", ""]))))
 def test_every_record_is_accounted_for(place: Place, rows: list[tuple[str, str]]) -> None:
     place.put({"a.png": make.picture(1), "b.png": make.picture(1)})
