@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-
 from assets.embeddings.contents import refresh_contents
 from assets.embeddings.encode import encode_missing
 from resources.settings import Settings
