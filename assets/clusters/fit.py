@@ -297,7 +297,9 @@ def _density(reduced: Matrix) -> tuple[Density, Flags]:
 
     sample = drawn(len(reduced), DENSITY_SAMPLE, seed=4)
     points = reduced[sample, :DENSITY_DIM]
-    model = HDBSCAN(min_cluster_size=max(NEIGHBOURS, len(points) // 200), min_samples=NEIGHBOURS, copy=True)
+    # The leaves of its tree: where two groups lie far apart, its default takes these two and calls nothing an outlier.
+    smallest = max(NEIGHBOURS, len(points) // 100)
+    model = HDBSCAN(smallest, min_samples=NEIGHBOURS, cluster_selection_method="leaf", copy=True)
     dense = model.fit(points).labels_ >= 0
     reach = cKDTree(points).query(points[dense], k=[NEIGHBOURS + 1])[0][:, 0] if dense.any() else np.empty(0)
     density = Density(points[dense], reach.astype(np.float32))
