@@ -24,7 +24,7 @@ from assets.evaluations.bootstrap import Blocks
 from resources.simulator.modality import ProofWorld, Told, proof_world
 
 SEEDS = (1, 2, 3)
-COUNT, QUICK_COUNT = 6600, 5000
+COUNT, QUICK_COUNT = 6000, 4600
 SHARES = (0.55, 0.2)  # of the videos: encoders, booster; the rest is the test
 CHOSEN_ON = 0.3  # share of the booster's rows, the latest, that choose its number of trees
 TREES = 200

@@ -61,7 +61,7 @@ class TrainedEncoder:
     preprocessing = PREPROCESSING
 
     def __init__(
-        self, modality: Trainable, *, dim: int = 16, seed: int = 0, max_epochs: int = 20, patience: int = 5
+        self, modality: Trainable, *, dim: int = 16, seed: int = 0, max_epochs: int = 20, patience: int = 7
     ) -> None:
         if modality not in _NETWORKS:
             raise EncoderError(f"trained encoders read {', '.join(_NETWORKS)}, not {modality!r}")
@@ -71,7 +71,7 @@ class TrainedEncoder:
         self.revision = ""
         self.r2_ = math.nan
         self.epochs_ = 0
-        self._network: _Network | None = None
+        self._network: nn.Sequential | None = None
 
     def fit(self, contents: Sequence[Content], outcomes: np.ndarray) -> Self:
         """Trains on contents in order of time, oldest first.
@@ -113,7 +113,7 @@ class TrainedEncoder:
             raise EncoderError(f"{self.name} was not trained; call fit, or load one that was")
         if not len(batch):
             return np.empty((0, self.dim), dtype=np.float32)
-        return _forward(self._network.embed, _PREPARE[self.modality](batch)).numpy()
+        return np.asarray(_forward(self._network[0], _PREPARE[self.modality](batch)))
 
     def save(self, path: Path) -> None:
         """Writes the weights and what decides how they are used as one safetensors file."""
@@ -149,81 +149,40 @@ class TrainedEncoder:
         return {"modality": self.modality, "dim": self.dim, "preprocessing": PREPROCESSING}
 
 
-class _Network(nn.Module):
-    """Features, then a vector, then the outcome."""
-
-    def __init__(self, features: nn.Module, width: int, dim: int) -> None:
-        super().__init__()
-        self.features = features
-        self.vector = nn.Linear(width, dim)
-        self.outcome = nn.Linear(dim, 1)
-
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors, shape (n, dim)."""
-        return torch.tanh(self.vector(self.features(inputs)))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Outcomes in standard deviations, shape (n,)."""
-        found: Tensor = self.outcome(self.embed(inputs)).squeeze(1)
-        return found
+def _network(features: Sequence[nn.Module], width: int, dim: int) -> nn.Sequential:
+    """Two parts: content to its vector, and the vector to the outcome in standard deviations."""
+    return nn.Sequential(nn.Sequential(*features, nn.Linear(width, dim), nn.Tanh()), nn.Linear(dim, 1))
 
 
-class _Bytes(nn.Module):
-    """Pixels or decibels of 0..255 to about -1..1."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return (inputs.float() / 64 - 2).contiguous(memory_format=torch.channels_last)
-
-
-class _Highest(nn.Module):
-    """The highest response anywhere in the picture: where a thing is does not count."""
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        return inputs.amax(dim=(2, 3))
+def _text_network(dim: int) -> nn.Sequential:
+    """Word vectors, and the highest response to runs of three words (Kim 2014, arXiv:1408.5882)."""
+    size, filters = 32, 96
+    words = [nn.Embedding(BUCKETS, size, padding_idx=0), nn.Dropout(0.2), nn.Unflatten(1, (1, WORDS))]
+    runs = [nn.Conv2d(1, filters, (3, size)), nn.ReLU(), nn.AdaptiveMaxPool2d(1), nn.Flatten()]
+    return _network([*words, *runs], filters, dim)
 
 
-class _Words(nn.Module):
-    """Word vectors, and the highest response to runs of two to four words (Kim 2014, arXiv:1408.5882)."""
-
-    def __init__(self, size: int, filters: int) -> None:
-        super().__init__()
-        self.words = nn.Embedding(BUCKETS, size, padding_idx=0)
-        self.dropout = nn.Dropout(0.2)
-        self.runs = nn.ModuleList(nn.Conv1d(size, filters, length, padding=length - 1) for length in (2, 3, 4))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        found = self.dropout(self.words(inputs)).transpose(1, 2)
-        return torch.cat([torch.relu(run(found)).amax(dim=2) for run in self.runs], dim=1)
+def _image_network(dim: int) -> nn.Sequential:
+    return _convolutional(4, ((16, 5, (2, 2)), (32, 3, (2, 2)), (64, 3, (1, 1)), (64, 3, (2, 2)), (96, 3, (1, 1))), dim)
 
 
-def _convolutions(*layers: tuple[int, int, int, tuple[int, int]]) -> list[nn.Module]:
-    """Convolution, batch norm and ReLU per (channels in, channels out, kernel, stride)."""
-    parts: list[nn.Module] = []
-    for before, after, kernel, stride in layers:
-        parts += [
-            nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(inplace=True),
-        ]
-    return parts
+def _audio_network(dim: int) -> nn.Sequential:
+    return _convolutional(1, ((16, 5, (2, 2)), (32, 3, (2, 2)), (64, 3, (1, 2)), (64, 3, (2, 2)), (96, 3, (1, 1))), dim)
 
 
-def _text_network(dim: int) -> _Network:
-    return _Network(_Words(32, 48), 3 * 48, dim)
+def _convolutional(channels: int, layers: Sequence[tuple[int, int, tuple[int, int]]], dim: int) -> nn.Sequential:
+    """Layers of (channels, kernel, stride), then the highest response anywhere: where a thing is does not count."""
+    parts: list[nn.Module] = [nn.BatchNorm2d(channels, affine=False)]
+    for width, kernel, stride in layers:
+        parts += [nn.Conv2d(channels, width, kernel, stride, padding=kernel // 2, bias=False), nn.BatchNorm2d(width)]
+        parts += [nn.ReLU(inplace=True)]
+        channels = width
+    return _network([*parts, nn.AdaptiveMaxPool2d(1), nn.Flatten()], channels, dim)
 
 
-def _image_network(dim: int) -> _Network:
-    layers = _convolutions(
-        (4, 16, 5, (2, 2)), (16, 32, 3, (2, 2)), (32, 64, 3, (1, 1)), (64, 64, 3, (2, 2)), (64, 96, 3, (1, 1))
-    )
-    return _Network(nn.Sequential(_Bytes(), *layers, _Highest()), 96, dim)
-
-
-def _audio_network(dim: int) -> _Network:
-    layers = _convolutions(
-        (1, 16, 5, (2, 2)), (16, 32, 3, (2, 2)), (32, 64, 3, (1, 2)), (64, 64, 3, (2, 2)), (64, 96, 3, (1, 1))
-    )
-    return _Network(nn.Sequential(_Bytes(), *layers, _Highest()), 96, dim)
+def _ready(inputs: Tensor) -> Tensor:
+    """Bytes as numbers in the layout in which convolutions are fastest; words as they are."""
+    return inputs if inputs.dtype == torch.int64 else inputs.float().contiguous(memory_format=torch.channels_last)
 
 
 @contextmanager
@@ -238,7 +197,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _train(
-    network: _Network,
+    network: nn.Sequential,
     inputs: Tensor,
     outcomes: Tensor,
     first: int,
@@ -258,14 +217,14 @@ def _train(
         for rows in torch.randperm(first).split(_BATCH):
             if len(rows) > 1:  # batch norm needs two
                 with torch.autocast("cpu", torch.bfloat16, enabled=fast):
-                    found = network(augment(inputs[rows]))
-                loss = nn.functional.mse_loss(found.float(), outcomes[rows])
+                    found = network(_ready(augment(inputs[rows])))
+                loss = nn.functional.mse_loss(found.squeeze(1).float(), outcomes[rows])
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()
                 optimiser.step()
             schedule.step()
         network.eval()
-        error = (_forward(network, inputs[first:]) - later).square().mean() / later.var(correction=0)
+        error = (_forward(network, inputs[first:]).squeeze(1) - later).square().mean() / later.var(correction=0)
         if 1 - float(error) > best:
             best, best_at, kept = 1 - float(error), epoch, _tensors(network)
         if epoch - best_at >= patience:
@@ -274,14 +233,14 @@ def _train(
     return best, epoch
 
 
-@torch.inference_mode()
 def _forward(run: Callable[[Tensor], Tensor], inputs: Tensor) -> Tensor:
     """Runs a network in batches of one shape; the last one is filled up with zeros."""
     found = []
-    for part in inputs.split(_ENCODED_AT_ONCE):
-        filled = part.new_zeros((_ENCODED_AT_ONCE, *part.shape[1:]))
-        filled[: len(part)] = part
-        found.append(run(filled)[: len(part)])
+    with torch.inference_mode():
+        for part in inputs.split(_ENCODED_AT_ONCE):
+            filled = part.new_zeros((_ENCODED_AT_ONCE, *part.shape[1:]))
+            filled[: len(part)] = part
+            found.append(run(_ready(filled))[: len(part)])
     return torch.cat(found)
 
 
@@ -354,7 +313,7 @@ def _with_gaps(inputs: Tensor) -> Tensor:
     return inputs.masked_fill(torch.rand(inputs.shape) < 0.05, 0)
 
 
-_NETWORKS: dict[str, Callable[[int], _Network]] = {
+_NETWORKS: dict[str, Callable[[int], nn.Sequential]] = {
     "text": _text_network,
     "image": _image_network,
     "audio": _audio_network,
