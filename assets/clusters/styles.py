@@ -99,7 +99,8 @@ def fit_styles(
     """Finds the styles of an origin and writes its rows of the four tables; the same input gives the same rows.
 
     Only videos anchored and known before the origin are fitted on; every other video with a vector is assigned. Where
-    there is too little to find styles in, the origin is left without rows and the summary says why.
+    there is too little to find styles in, the origin is left without rows, as if it had never been made, and the summary
+    says why.
 
     Args:
         warehouse: Warehouse of the home.
@@ -124,14 +125,13 @@ def fit_styles(
     else:
         styles, rows = _describe(warehouse, settings, fusion, origin, videos, found, progress)
         summary = _summary(origin, fusion, videos, found, styles)
-    version = input_version(fusion, search)
+    made: Row = {"table": "clusters.styles", "partition": origin.isoformat()}
+    count, version = rows["clusters.styles"].num_rows, input_version(fusion, search)
+    written = made | {"input_version": version, "rows": count, "run_id": run_id, "written_at": now}
     with warehouse.write() as con:
         for name in TABLES:
             replace_rows(con, table(name), rows[name], {"origin": origin})
-        made: Row = {"table": "clusters.styles", "partition": origin.isoformat(), "input_version": version}
-        written = made | {"rows": rows["clusters.styles"].num_rows, "run_id": run_id, "written_at": now}
-        key = {"table": made["table"], "partition": made["partition"]}
-        replace_rows(con, table("lineage.partitions"), _arrow("lineage.partitions", [written]), key)
+        replace_rows(con, table("lineage.partitions"), _arrow("lineage.partitions", [written] if count else []), made)
     _forget_other_models(warehouse, origin)
     return summary
 

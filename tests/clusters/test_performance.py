@@ -134,7 +134,7 @@ def features(made: World, folder: Path) -> pd.DataFrame:
     return found.set_index("video_id")
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(position=st.integers(0, 39), seed=st.integers(0, 1000))
 def test_nothing_that_matured_later_moves_a_value(true_features: pd.DataFrame, position: int, seed: int):
     """Whatever the outcomes were that matured after a video's anchor, its own among them, its features stay."""

@@ -174,6 +174,7 @@ def test_no_vectors_too_few_or_all_alike_leave_a_reason(warehouse: Warehouse):
     replace(made, vectors=np.ones_like(made.vectors)).write(warehouse)
     assert fitted(warehouse).reason == "all 240 vectors are the same: there are no styles in them"
     assert all(not rows for rows in everything(warehouse).values())
+    assert rows_of(warehouse, "lineage.partitions") == []  # it is tried again
     assert not list((warehouse.home / "styles" / ORIGIN.isoformat()).iterdir())
 
 
