@@ -96,7 +96,8 @@ def load_network(encoder: str, folder: Path, pooling: str, unit: bool, device: s
         )
     if config.model_type == "resnet":
         _fold_normalisation(model.eval())
-    network = Network(model, pooling, unit).eval()
+    network = Network(model, pooling, unit)
+    network.eval()
     layout = torch.channels_last if config.model_type == "resnet" else torch.preserve_format
     network.to(device, torch.bfloat16 if precision == "bf16" else torch.float32, memory_format=layout)
     return network

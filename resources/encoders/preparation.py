@@ -125,7 +125,11 @@ def _longest_text(encoder: str, folder: Path) -> int:
     if config.get("model_type") in ("roberta", "xlm-roberta", "camembert", "mpnet"):
         positions -= int(config.get("pad_token_id") or 0) + 1  # their positions count from after the padding's
     tokenizer = folder / "tokenizer_config.json"
-    said = read_json(encoder, folder, tokenizer.name, "").get("model_max_length") if tokenizer.is_file() else None
+    said = (
+        read_json(encoder, folder, tokenizer.name, "save_pretrained").get("model_max_length")
+        if tokenizer.is_file()
+        else None
+    )
     return int(min(positions, said or positions))
 
 

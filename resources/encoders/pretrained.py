@@ -63,7 +63,7 @@ def preparation(encoder: str, recipe: Recipe, folder: Path) -> Preparation:
     return FramesPreparation(encoder, folder) if recipe.modality == "video" else SoundPreparation()
 
 
-def dimension(encoder: str, folder: Path, pooling: Pooling) -> int:
+def dimension(encoder: str, folder: Path) -> int:
     """Length of a model's vectors, from its configuration (the libraries' defaults where that leaves it out)."""
     config = read_json(encoder, folder, "config.json", "save_pretrained")
     kind = config.get("model_type")
@@ -106,7 +106,7 @@ class PretrainedEncoder:
         self.folder = weights.folder
         self.prepared = preparation(name, recipe, weights.folder)
         self.preprocessing = self.prepared.version
-        self.dim = dimension(name, weights.folder, recipe.pooling)
+        self.dim = dimension(name, weights.folder)
         self._network: Callable[..., Any] | None = None
 
     def encode(self, batch: Sequence[Content]) -> Vectors:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from resources.encoders.base import Encoder, EncoderError, identity
+from resources.encoders.base import Encoder, EncoderError, Modality, identity
 from resources.encoders.onnx import OnnxEncoder, export
 from tests.encoders.test_pretrained import TEXTS, pictures
 from tests.encoders.tiny_models import tiny_encoder
@@ -16,11 +16,11 @@ from tests.encoders.tiny_models import tiny_encoder
 @pytest.fixture(scope="module")
 def exports(models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("exports")
-    chosen = {"transformers-mean": "text", "resnet-50": "image", "siglip": "image"}
+    chosen: dict[str, Modality] = {"transformers-mean": "text", "resnet-50": "image"}
     return {name: export(tiny_encoder(kind, name, models[name]), folder) for name, kind in chosen.items()}
 
 
-@pytest.mark.parametrize("name", ["transformers-mean", "resnet-50", "siglip"])
+@pytest.mark.parametrize("name", ["transformers-mean", "resnet-50"])
 def test_an_export_gives_the_vectors_of_torch_under_the_same_identity(
     name: str, models: dict[str, Path], exports: dict[str, Path]
 ) -> None:
