@@ -38,7 +38,7 @@ from assets.embeddings.search import similar
 from resources.settings import load_settings
 from warehouse.connection import Warehouse
 home = Path(sys.argv[1])
-rows = similar(Warehouse(home), home, load_settings(home), sys.argv[2], k=10)
+rows = similar(Warehouse(home), home, load_settings(home), sys.argv[2], modality="text", k=10)
 print(json.dumps({"rows": len(rows), "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}))
 """
 

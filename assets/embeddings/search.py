@@ -4,7 +4,7 @@ Nothing is approximated and nothing is indexed; a search compares vectors of one
 """
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +15,10 @@ from assets.embeddings.encoders import Registered, encoder_for, open_encoder
 from assets.embeddings.fusion import fusion_for
 from assets.embeddings.matrix import Matrix, load_fused, load_vectors, normalised
 from resources.encoders.base import Content, EncoderError, Modality, Vectors
-from resources.settings import Settings, midnight
+from resources.settings import Settings
 from warehouse.connection import Warehouse
 
+Compared = Modality | Literal["fused"]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 _BLOCK = 65_536
@@ -123,9 +124,9 @@ def similar(
     settings: Settings,
     query: str,
     *,
-    modality: Modality | Literal["fused"] = "text",
+    modality: Compared | None = None,
     k: int = 10,
-    before: date | None = None,
+    before: datetime | None = None,
 ) -> list[Similar]:
     """The videos that are most similar to a video, a text or a picture, most similar first.
 
@@ -133,32 +134,33 @@ def similar(
         warehouse: Where vectors are.
         home: Where fitted encoders are kept.
         settings: Which encoder makes the vectors of the modality; which targets to show outcomes of.
-        query: `source/video_id`, the path of a picture (with modality `image`), or else a text (with modality `text`).
-        modality: What to compare; `fused` only for a video.
+        query: A video (its id, or `source/video_id`), the path of a picture, or else a text.
+        modality: What to compare; by default all of a video (`fused`), a text with texts, a picture with pictures.
         k: How many.
-        before: Content, outcomes and fitted encoders of this day or later are left out.
+        before: Content known, outcomes matured and encoders fitted later than this are left out (naive UTC).
 
     Raises:
         EncoderError: There are no vectors to search, the query has none, or it is of another modality.
     """
-    end = midnight(before) if before else _EVER
-    if modality == "fused":
+    end = before or _EVER
+    video = _video(warehouse, query)
+    compared = modality or ("fused" if video else "image" if _is_file(query) else "text")
+    record = None
+    if compared == "fused":
         fusion = fusion_for(warehouse, settings, end.date())
         if fusion is None:
-            raise EncoderError("there is no fusion yet: materialise embeddings.fused first")
-        matrix, record = load_fused(warehouse, fusion.fusion), None
+            raise EncoderError("there is no fusion that may be used then: materialise embeddings.fused")
+        matrix = load_fused(warehouse, fusion.fusion)
     else:
-        record = _record(warehouse, settings, modality, end)
-        matrix = load_vectors(warehouse, modality, record.identity)
-    usable = _usable(warehouse, matrix, modality, end)
-    own = _own_content(warehouse, query, modality)
-    if own is None:
-        vector, more = _encode(home, settings, query, modality, record), 0
+        record = _record(warehouse, settings, compared, end)
+        matrix = load_vectors(warehouse, compared, record.identity)
+    if video:
+        vector, more = _stored(warehouse, matrix, video, compared), 1
     else:
-        vector, more = _stored(matrix, query, own), 1
-    rows, cosines = top(matrix, vector, k + more, usable=usable)
+        vector, more = _encode(home, settings, query, compared, record), 0
+    rows, cosines = top(matrix, vector, k + more, usable=_usable(warehouse, matrix, compared, end))
     found = [(matrix.ids[row], float(cosine)) for row, cosine in zip(rows[0], cosines[0], strict=True) if row >= 0]
-    return _videos(warehouse, settings, found, modality, k, end, query if own else None)
+    return _videos(warehouse, settings, found, compared, k, end, video)
 
 
 def _record(warehouse: Warehouse, settings: Settings, modality: Modality, end: datetime) -> Registered:
@@ -173,7 +175,7 @@ def _record(warehouse: Warehouse, settings: Settings, modality: Modality, end: d
     return record
 
 
-def _usable(warehouse: Warehouse, matrix: Matrix, modality: str, end: datetime) -> Mask:
+def _usable(warehouse: Warehouse, matrix: Matrix, modality: Compared, end: datetime) -> Mask:
     """Rows of a matrix that are first contents (or videos with one) known before `end`, shape (n,)."""
     import pyarrow.compute as pc
 
@@ -186,43 +188,58 @@ def _usable(warehouse: Warehouse, matrix: Matrix, modality: str, end: datetime) 
     return np.asarray(pc.is_in(pa.array(matrix.ids, pa.string()), value_set=known.combine_chunks()))
 
 
-def _own_content(warehouse: Warehouse, query: str, modality: str) -> str | None:
-    """The id under which the vector of a video is, where the query names one."""
+def _video(warehouse: Warehouse, query: str) -> str | None:
+    """The video that a query names, as `source/video_id`.
+
+    Raises:
+        EncoderError: Videos of several sources have that id.
+    """
     found = warehouse.query(
-        """SELECT CASE $modality WHEN 'fused' THEN $query ELSE min(content_id) FILTER (modality = $modality) END AS id
-           FROM embeddings.contents WHERE rank = 1 AND source || '/' || video_id = $query HAVING count(*) > 0""",
-        {"query": query, "modality": modality},
+        """SELECT DISTINCT source || '/' || video_id AS id FROM embeddings.contents
+           WHERE video_id = $query OR source || '/' || video_id = $query ORDER BY id""",
+        {"query": query},
     ).to_pylist()
-    if found and found[0]["id"] is None:
-        raise EncoderError(f"{query} has no {modality}: search by another modality")
+    if len(found) > 1:
+        raise EncoderError(f"{query} is the id of several videos: name one of {', '.join(row['id'] for row in found)}")
     return str(found[0]["id"]) if found else None
 
 
-def _stored(matrix: Matrix, query: str, own: str) -> Vectors:
+def _stored(warehouse: Warehouse, matrix: Matrix, video: str, compared: Compared) -> Vectors:
+    """The vector of a video, shape (1, d)."""
+    own = video
+    if compared != "fused":
+        found = warehouse.query(
+            """SELECT content_id FROM embeddings.contents
+               WHERE rank = 1 AND modality = $modality AND source || '/' || video_id = $video""",
+            {"modality": compared, "video": video},
+        ).to_pylist()
+        if not found:
+            raise EncoderError(f"{video} has no {compared}: search by another modality")
+        own = found[0]["content_id"]
     rows = np.flatnonzero(matrix.ids == own)
     if not len(rows):
-        raise EncoderError(f"{query} has no vector of {matrix.of}: it is not encoded yet, or could not be")
+        raise EncoderError(f"{video} has no vector of {matrix.of}: it is not encoded yet, or could not be")
     return matrix.vectors[rows[:1]]
 
 
-def _encode(
-    home: Path, settings: Settings, query: str, modality: Modality | Literal["fused"], record: Registered | None
-) -> Vectors:
+def _is_file(query: str) -> bool:
+    return len(query) < 4096 and query.isprintable() and Path(query).is_file()
+
+
+def _encode(home: Path, settings: Settings, query: str, compared: Compared, record: Registered | None) -> Vectors:
     """The vector of a text or of a picture, shape (1, d)."""
     content: Content
-    path = Path(query)
-    is_file = len(query) < 4096 and "\n" not in query and path.is_file()
-    if modality == "image" and is_file:
+    is_file = _is_file(query)
+    if record is None or compared != ("image" if is_file else "text"):
+        what = "a picture" if is_file else "no video that is known, and so a text"
+        raise EncoderError(f"{query!r} is {what}, which cannot be compared by {compared}: choose another modality")
+    if is_file:
         from resources.media.images import open_image
 
-        content = open_image(path.read_bytes(), settings.media.max_pixels)
-    elif modality == "text" and not is_file:
-        content = f"{query}\n"  # as the text of a video with this title
+        content = open_image(Path(query).read_bytes(), settings.media.max_pixels)
     else:
-        what = "a picture" if is_file else "no video that is known, and so a text"
-        raise EncoderError(f"{query!r} is {what}, which cannot be compared by {modality}: choose another modality")
-    assert record is not None
-    encoder = open_encoder(home, settings, modality, record)
+        content = f"{query}\n"  # as the text of a video with this title
+    encoder = open_encoder(home, settings, compared, record)
     vector = encoder.encode([content])
     if not np.any(vector):
         raise EncoderError(f"{encoder.name} finds nothing in {query!r} that it knows: say more, or use another encoder")
@@ -233,7 +250,7 @@ def _videos(
     warehouse: Warehouse,
     settings: Settings,
     found: list[tuple[Any, float]],
-    modality: str,
+    modality: Compared,
     k: int,
     end: datetime,
     own: str | None,

@@ -127,9 +127,9 @@ def found(warehouse: Warehouse, query: str, **options: Any) -> list[tuple[str, f
 
 
 def test_a_video_finds_the_likes_of_it_but_not_itself(searched: Warehouse) -> None:
-    assert found(searched, "demo/v1", k=2) == [("v5", None), ("v2", 30.0)]
-    assert found(searched, "demo/v3", k=1) == [("v4", None)]
-    assert len(found(searched, "demo/v1", k=99)) == 4
+    assert found(searched, "demo/v1", modality="text", k=2) == [("v5", None), ("v2", 30.0)]
+    assert found(searched, "v3", modality="text", k=1) == [("v4", None)]
+    assert len(found(searched, "demo/v1", modality="text", k=99)) == 4
 
 
 def test_a_text_finds_videos(searched: Warehouse) -> None:
@@ -137,20 +137,26 @@ def test_a_text_finds_videos(searched: Warehouse) -> None:
 
 
 def test_before_a_day_later_content_and_outcomes_are_unknown(searched: Warehouse) -> None:
-    assert found(searched, "demo/v1", k=2, before=date(2024, 1, 20)) == [("v5", None), ("v2", None)]
+    assert found(searched, "demo/v1", modality="text", k=2, before=datetime(2024, 1, 20)) == [
+        ("v5", None),
+        ("v2", None),
+    ]
     with searched.write() as con:
         con.execute("UPDATE embeddings.contents SET known_at = TIMESTAMP '2024-01-25' WHERE video_id = 'v5'")
-    assert found(searched, "how to bake bread at home", k=2, before=date(2024, 1, 20)) == [("v1", 9.0), ("v2", None)]
+    assert found(searched, "how to bake bread at home", k=2, before=datetime(2024, 1, 20)) == [
+        ("v1", 9.0),
+        ("v2", None),
+    ]
     with pytest.raises(EncoderError, match="has made no vectors that may be used then"):
-        found(searched, "demo/v1", before=date(2024, 1, 7))
+        found(searched, "demo/v1", modality="text", before=datetime(2024, 1, 7))
 
 
 def test_queries_without_an_answer_say_why(searched: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "picture.jpg").write_bytes(b"")
     for query, options, message in [
         ("qqqq zzzz", {}, "tfidf-svd finds nothing in 'qqqq zzzz'"),
-        (str(tmp_path / "picture.jpg"), {}, "is a picture, which cannot be compared by text"),
-        ("a text", {"modality": "fused"}, "there is no fusion yet|cannot be compared"),
+        (str(tmp_path / "picture.jpg"), {"modality": "text"}, "is a picture, which cannot be compared by text"),
+        ("a text", {"modality": "fused"}, "no video that is known, and so a text, which cannot be compared by fused"),
         ("demo/v1", {"modality": "image"}, "descriptors has made no vectors"),
     ]:
         with pytest.raises(EncoderError, match=message):
