@@ -5,7 +5,6 @@ An export is a folder: `model.onnx`, `encoder.json` and the files that `preparat
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -59,19 +58,19 @@ def export(encoder: PretrainedEncoder, folder: Path) -> Path:
     if (target / "encoder.json").is_file():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as made:
-        _write(encoder, Path(made))
+    with tempfile.TemporaryDirectory(dir=folder) as workplace:
+        made = Path(workplace) / target.name
+        made.mkdir()
+        _write(encoder, made)
         for name in _COPIED:
             if (encoder.folder / name).is_file():
-                shutil.copyfile(encoder.folder / name, Path(made) / name)
-        (Path(made) / "encoder.json").write_text(json.dumps(said))
+                shutil.copyfile(encoder.folder / name, made / name)
+        (made / "encoder.json").write_text(json.dumps(said))
         try:
-            os.rename(made, target)
+            made.rename(target)
         except OSError:  # another process was first
             if not (target / "encoder.json").is_file():
                 raise
-        else:
-            os.mkdir(made)  # what TemporaryDirectory removes
     return target
 
 
