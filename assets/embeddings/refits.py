@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from assets.embeddings.encode import Load, loaded
-from assets.embeddings.encoders import Fit, Registered, encoder_for, kept_file, register
+from assets.embeddings.encoders import Fit, encoder_for, kept_file, register
 from resources.encoders.base import Content, FittedEncoder, Modality
 from resources.settings import Settings, midnight
 from warehouse.connection import Warehouse
@@ -94,7 +94,7 @@ def fitted(
         and found.fit is not None
         and not _known_between(warehouse, modality, found.fit.origin, origin)
     ):
-        return kept(home, encoder_class, found)
+        return encoder_class.load(kept_file(home, found))
     ids = _sample(warehouse, modality, origin)
     contents: list[Content] = []
     for part, _ in loaded(warehouse, modality, load, ids, _BATCH):
@@ -104,15 +104,6 @@ def fitted(
     fit = Fit(origin, len(contents), uri, sha256)
     register(warehouse, modality, encoder, now=now, run_id=run_id, fit=fit)
     return encoder
-
-
-def kept(home: Path, encoder_class: type[FittedEncoder], record: Registered) -> FittedEncoder:
-    """The fitted encoder that is on record.
-
-    Raises:
-        EncoderError: Its file is not there or was changed.
-    """
-    return encoder_class.load(kept_file(home, record))
 
 
 def _known_between(warehouse: Warehouse, modality: Modality, start: date, end: date) -> bool:
