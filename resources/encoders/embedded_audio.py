@@ -48,7 +48,7 @@ def describe_sound(sound: Vectors) -> Vectors:
     spectrum = scipy.fft.rfft(frames * _hann(), axis=1)
     power = spectrum.real**2 + spectrum.imag**2
     mel = np.log(power @ _mel_filters().T + _FLOOR)
-    parts = [_bands(mel), _shape(frames, power), _rhythm(mel), _pitch(power)]
+    parts = [_bands(mel), _shape(frames, power, mel), _rhythm(mel), _pitch(power)]
     return np.concatenate(parts).astype(np.float32)
 
 
@@ -77,15 +77,16 @@ def _bands(mel: Vectors) -> Array:
     return np.concatenate([mel.mean(0), mel.std(0), low, high, cepstrum.mean(0), cepstrum.std(0), unrest])
 
 
-def _shape(frames: Vectors, power: Vectors) -> Array:
+def _shape(frames: Vectors, power: Vectors, mel: Vectors) -> Array:
     """Mean and spread over frames of loudness (dB), zero crossings, centroid, bandwidth, flatness and rolloff (12)."""
     frequency = np.linspace(0, 1, power.shape[1], dtype=np.float32)
     total = power.sum(axis=1) + _FLOOR
     centroid = power @ frequency / total
     bandwidth = np.sqrt(np.maximum(power @ frequency**2 / total - centroid**2, 0))
-    flatness = np.log(power + _FLOOR).mean(axis=1) - np.log(total / power.shape[1])
+    flatness = mel.mean(axis=1) - np.log(np.exp(mel).mean(axis=1))
     rolloff = (np.cumsum(power, axis=1) < 0.85 * total[:, None]).mean(axis=1)
-    crossings = (np.signbit(frames[:, 1:]) != np.signbit(frames[:, :-1])).mean(axis=1)
+    negative = np.signbit(frames[:, :_HOP])  # what follows is in the next frame
+    crossings = (negative[:, 1:] != negative[:, :-1]).mean(axis=1)
     loudness = 10 * np.log10((frames**2).mean(axis=1) + _FLOOR)
     measured = np.stack([loudness, crossings, centroid, bandwidth, flatness, rolloff])
     return np.concatenate([measured.mean(axis=1), measured.std(axis=1)])
