@@ -14,7 +14,13 @@ from warehouse.contracts import Table, table
 
 STALE_AFTER = timedelta(hours=48)
 INGESTED = tuple(f"raw.{name}" for name in DAILY_TABLES)
-BESIDE = {"raw.landing_days": "raw.landings", "raw.duplicates": "raw.landings", "lineage.partitions": "lineage.columns"}
+BESIDE = {
+    "raw.landing_days": "raw.landings",
+    "raw.duplicates": "raw.landings",
+    "embeddings.failures": "embeddings.encoders",
+    "embeddings.fusions": "embeddings.fused",
+    "lineage.partitions": "lineage.columns",
+}
 """Tables that are no asset of their own, each with the asset that stands for them."""
 
 
@@ -83,7 +89,8 @@ def conservation(home: Home) -> dg.AssetCheckResult:
                     UNION ALL SELECT landing_id, row_number FROM raw.channels
                     UNION ALL SELECT landing_id, row_number FROM raw.availability
                     UNION ALL SELECT landing_id, row_number FROM raw.metrics
-                    UNION ALL SELECT landing_id, row_number FROM raw.labels) GROUP BY ALL),
+                    UNION ALL SELECT landing_id, row_number FROM raw.labels
+                    UNION ALL SELECT landing_id, row_number FROM raw.media) WHERE row_number IS NOT NULL GROUP BY ALL),
             doubled AS (SELECT landing_id, count(*) AS duplicate FROM raw.duplicates GROUP BY ALL),
             aside AS (SELECT landing_id, count(*) AS quarantined FROM raw.quarantine GROUP BY ALL)
             SELECT l.landing_id[:12] AS landing, l.source, l.names[1] AS file, l.rows_read, l.accepted, l.duplicate, l.quarantined,

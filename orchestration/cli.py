@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 import typer
 from rich.console import Console
@@ -43,6 +43,17 @@ class Kind(StrEnum):
     videos = "videos"
     metrics = "metrics"
     labels = "labels"
+    media = "media"
+
+
+class Compared(StrEnum):
+    """The vectors that a search compares."""
+
+    fused = "fused"
+    text = "text"
+    image = "image"
+    audio = "audio"
+    video = "video"
 
 
 def use_home(home: Path | None) -> Path:
@@ -172,6 +183,9 @@ def ingest(
         str | None, typer.Option(help="When the rows were true (ISO, UTC), if they do not say.")
     ] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", help="field=column, repeatable; for auto.")] = None,
+    index: Annotated[
+        Path | None, typer.Option(help="With --as media: CSV or JSON lines of path, video_id and, where known, kind.")
+    ] = None,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -184,6 +198,9 @@ def ingest(
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
     time = _time(observed_at, "--observed-at")
+    if as_ is Kind.media:
+        _ingest_media(warehouse, settings, paths, source, index, mapping, time, json_)
+        return
     given = [file for path in paths for file in files(path)]
     results, refused = [], []
     ingested = ingest_all(
@@ -191,7 +208,7 @@ def ingest(
         settings,
         given,
         source=source,
-        kind=as_.value,
+        kind=cast(Literal["videos", "metrics", "labels"], as_.value),
         observed_at=time,
         mapping=mapping,
         now=clock.now(warehouse.home),
@@ -208,6 +225,40 @@ def ingest(
     note_landings(warehouse.home, results)
     if refused:
         raise UsageError("\n".join(refused))
+
+
+def _ingest_media(
+    warehouse: Any,
+    settings: Settings,
+    folders: list[Path],
+    source: str,
+    index: Path | None,
+    mapping: Mapping[str, str],
+    observed_at: datetime | None,
+    json_: bool,
+) -> None:
+    from assets.raw.media import ingest_media
+
+    if source == "auto":
+        raise UsageError("--as media needs --source NAME: whose videos the pictures, sounds and films belong to")
+    done = []
+    for folder in folders:
+        result = ingest_media(
+            warehouse,
+            settings,
+            folder,
+            source=source,
+            index=index,
+            mapping=mapping,
+            now=clock.now(warehouse.home),
+            observed_at=observed_at,
+            progress=None if json_ else people.print,
+        )
+        done.append(result)
+        if not json_:
+            people.print(f"{folder}: " + ", ".join(f"{name} {value}" for name, value in result.items()))
+    if json_:
+        print_json(done)
 
 
 def _landing_line(path: Path, result: Any) -> str:
@@ -296,6 +347,42 @@ def predict(
         print_json(replies)
     else:
         print_table(replies)
+
+
+@app.command()
+def similar(
+    query: Annotated[str, typer.Argument(help="A video (id, or source/id), a text, or the path of a picture.")],
+    modality: Annotated[Compared, typer.Option("--in", help="What is compared.")] = Compared.fused,
+    before: Annotated[str | None, typer.Option(help="Only videos anchored before this time (ISO, UTC).")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many.", min=1)] = 10,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """The videos most like one, a text or a picture: exact cosine, nearest first."""
+    from assets.embeddings.search import similar as search
+
+    warehouse, settings = opened(home)
+    found = search(
+        warehouse,
+        warehouse.home,
+        settings,
+        query,
+        modality=modality.value,
+        k=k,
+        before=_time(before, "--before"),
+    )
+    rows = [vars(row) for row in found]
+    print_json(rows) if json_ else print_table(rows)
+
+
+@app.command()
+def styles(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """The styles of the latest origin: name, size, course and performance."""
+    from assets.clusters.follow import latest_styles
+
+    warehouse, _ = opened(home)
+    rows = latest_styles(warehouse)
+    print_json(rows) if json_ else print_table(rows)
 
 
 @app.command()

@@ -13,6 +13,10 @@ from assets.evaluations.score_cells import stored_leaderboard
 from orchestration.cli import latest_report
 from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
+from resources.simulator.media import write_media
+
+SOUNDS, CLIPS = 1200, 60
+"""Videos that get a sound, and a clip: enough to see what they add, few enough for a demo."""
 
 
 def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -35,6 +39,10 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     runs.ingest_inbox(written)
     stage("building features and targets")
     runs.build_features()
+    stage("drawing pictures and sounds, finding styles")
+    index = write_media(config, folder / "simulated_media", sounds=SOUNDS, clips=CLIPS)
+    media = {"folder": str(index.parent), "index": str(index), "source": "simulator"}
+    runs.execute("content", config={"ops": {"media": {"config": media}}})
     grid = Grid()
     plan = planned(
         runs.home.warehouse, runs.home.settings, chosen_cells(runs.home, grid), latest_origins(runs.home, grid)

@@ -31,6 +31,12 @@ features = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*(["features", name] for name in TABLES)),
     description="Feature tables and targets for some anchor days.",
 )
+content = dg.define_asset_job(
+    "content",
+    selection=dg.AssetSelection.assets(["raw", "media"], ["raw", "contents"])
+    | dg.AssetSelection.groups("embeddings", "clusters"),
+    description="Reads new pictures, sound and films; vectors of new content; fusion, neighbours and styles.",
+)
 backtests = dg.define_asset_job(
     "backtests",
     selection=dg.AssetSelection.assets(*(name.split(".") for name in BACKTEST_TABLES)),
@@ -43,4 +49,4 @@ evaluation = dg.define_asset_job(
     ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )
-ALL = [ingestion, raw_days, features, backtests, evaluation]
+ALL = [ingestion, raw_days, features, content, backtests, evaluation]

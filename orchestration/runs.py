@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid
 from assets.evaluations.stale import evaluation_is_stale
 from assets.raw.assets import landing_metadata, report_days, waiting
@@ -95,6 +96,11 @@ class Runs:
         """Rebuilds the stale days of the feature tables, one run per range."""
         return [self.execute("features", tags=range_tags(*days)) for days in stale_ranges(self.home)]
 
+    def build_content(self) -> list[dict[str, Any]]:
+        """Brings vectors, fusion, neighbours and styles up to date, where anything is missing or stale."""
+        stale = content_is_stale(self.home.warehouse, self.home.settings, self.home.now())
+        return [self.execute("content")] if stale else []
+
     def backtest(self, grid: Grid) -> list[dict[str, Any]]:
         """Backtests the stale cells of a grid in one run over their origins."""
         origins = stale_origins(self.home, grid)
@@ -108,6 +114,7 @@ class Runs:
         done = Refreshed()
         done.runs += self.ingest_inbox()
         done.runs += self.build_features()
+        done.runs += self.build_content()
         done.runs += self.backtest(grid)
         if evaluation_is_stale(self.home.warehouse, self.home.settings):
             done.runs.append(self.execute("evaluation"))

@@ -1,4 +1,4 @@
-"""Carries a nightly refresh from stage to stage: features, then backtests, then figures and report.
+"""Carries a nightly refresh from stage to stage: features, content, backtests, then figures and report.
 
 Each step asks what is stale at that moment; runs that nobody chained (a backfill in the UI, the CLI) start nothing.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid, chosen_cells, latest_origins
 from assets.evaluations.stale import evaluation_is_stale
 from assets.features.stale import ranges, stale_days
@@ -16,6 +17,8 @@ from assets.raw.anchors import source_anchors
 from resources.home import Home
 from sensors.leftovers import UNFINISHED
 
+STAGES = ("features", "content", "backtests", "evaluation")
+"""The stages of a refresh in their order; each is a job of that name."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -43,44 +46,50 @@ def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]
     Where only later stages are stale, a run over the current day starts the chain.
     """
     found = stale_ranges(home)
-    if not found and (stale_origins(home, Grid()) or evaluation_is_stale(home.warehouse, home.settings)):
+    if not found and _next_stage(home, after="features"):
         found = [(home.now().date(), home.now().date())]
     return [dg.RunRequest(tags={**range_tags(*days), **tags}) for days in found]
 
 
-def chain_sensors(features: Any, backtests: Any, evaluation: Any, tag: str) -> list[dg.SensorDefinition]:
-    """The two sensors that start the next stage of a chained refresh."""
-    common: dict[str, Any] = {
-        "run_status": dg.DagsterRunStatus.SUCCESS,
-        "minimum_interval_seconds": 15,
-        "default_status": dg.DefaultSensorStatus.RUNNING,
-    }
+def _next_stage(home: Home, after: str) -> tuple[str, dict[str, str]] | None:
+    """The first stale stage after one, as its job and the tags of its run."""
+    later = STAGES[STAGES.index(after) + 1 :]
+    if "content" in later and content_is_stale(home.warehouse, home.settings, home.now()):
+        return "content", {}
+    if "backtests" in later and (origins := stale_origins(home, Grid())):
+        return "backtests", range_tags(origins[0], origins[-1])
+    if "evaluation" in later and evaluation_is_stale(home.warehouse, home.settings):
+        return "evaluation", {}
+    return None
+
+
+def chain_sensor(jobs: Mapping[str, Any], tag: str) -> dg.SensorDefinition:
+    """The sensor that starts the next stage of a chained refresh when one has succeeded.
+
+    Args:
+        jobs: The job of each stage.
+        tag: Marks the runs of a chain, with its name as the value.
+    """
 
     @dg.run_status_sensor(
-        name="backtests_after_features", monitored_jobs=[features], request_jobs=[backtests, evaluation], **common
+        name="next_stage",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        monitored_jobs=[jobs[stage] for stage in STAGES[:-1]],
+        request_jobs=[jobs[stage] for stage in STAGES[1:]],
+        minimum_interval_seconds=15,
+        default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def after_features(context: dg.RunStatusSensorContext, home: Home) -> dg.RunRequest | dg.SkipReason:
-        chain = context.dagster_run.tags.get(tag)
+    def next_stage(context: dg.RunStatusSensorContext, home: Home) -> dg.RunRequest | dg.SkipReason:
+        chain, done = context.dagster_run.tags.get(tag), context.dagster_run.job_name
         if not chain:
             return dg.SkipReason("not part of a nightly refresh")
-        others = dg.RunsFilter(job_name=features.name, tags={tag: chain}, statuses=UNFINISHED)
+        others = dg.RunsFilter(job_name=done, tags={tag: chain}, statuses=UNFINISHED)
         if context.instance.get_runs_count(others):
-            return dg.SkipReason("other days of this refresh are not built yet")
-        origins = stale_origins(home, Grid())
-        if origins:
-            days = range_tags(origins[0], origins[-1])
-            return dg.RunRequest(f"{chain}-backtests", tags={tag: chain, **days}, job_name=backtests.name)
-        if evaluation_is_stale(home.warehouse, home.settings):
-            return dg.RunRequest(f"{chain}-evaluation", tags={tag: chain}, job_name=evaluation.name)
-        return dg.SkipReason("backtests and report are up to date")
+            return dg.SkipReason(f"other {done} runs of this refresh are not done yet")
+        stage = _next_stage(home, after=done)
+        if stage is None:
+            return dg.SkipReason(f"nothing after {done} is stale")
+        job, tags = stage
+        return dg.RunRequest(f"{chain}-{job}", tags={tag: chain, **tags}, job_name=job)
 
-    @dg.run_status_sensor(
-        name="evaluation_after_backtests", monitored_jobs=[backtests], request_job=evaluation, **common
-    )
-    def after_backtests(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        chain = context.dagster_run.tags.get(tag)
-        if not chain:
-            return dg.SkipReason("not part of a nightly refresh")
-        return dg.RunRequest(run_key=f"{chain}-evaluation", tags={tag: chain})
-
-    return [after_features, after_backtests]
+    return next_stage

@@ -20,7 +20,8 @@ import pyarrow as pa
 from warehouse.contracts import quoted, table
 from warehouse.errors import WarehouseError
 
-Kind = Literal["videos", "metrics", "labels"]
+Kind = Literal["videos", "metrics", "labels", "media"]
+"""What a landing holds; the records of media are resolved in assets/raw/media."""
 Days = tuple[date, date]
 COUNTS = ("views", "likes", "comments", "shares", "saves")
 CONTENT = (

@@ -52,7 +52,8 @@ def load_content(warehouse: Warehouse, settings: Settings, source: str, target: 
         style_performance(warehouse, settings, fitted, source, measured).set_index("video_id"),
         _neighbours(warehouse, source, measured, fitted),
     ]
-    return pd.concat([part for part in parts if len(part)], axis=1).rename_axis("video_id").sort_index()
+    said = [part for part in parts if len(part)] or [pd.DataFrame(index=pd.Index([], name="video_id"))]
+    return pd.concat(said, axis=1).rename_axis("video_id").sort_index()
 
 
 def add_content(frame: pd.DataFrame, content: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +72,8 @@ def _coordinates(warehouse: Warehouse, source: str, origin: date) -> list[pd.Dat
 
 def _spread(modality: str, rows: pd.DataFrame) -> pd.DataFrame:
     values: np.ndarray[Any, Any] = np.stack(list(rows["coordinates"])).astype(np.float64)
-    names = [f"{modality}_{number:02d}" for number in range(values.shape[1])]
+    prefix = "film" if modality == "video" else modality  # video_id is no coordinate
+    names = [f"{prefix}_{number:02d}" for number in range(values.shape[1])]
     return pd.DataFrame(values, columns=names, index=pd.Index(rows["video_id"], name="video_id"))
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from assets.evaluations.second_home import SecondHome, Subject, World, platform_day, platform_world, subjects
 from assets.features.build import Anchors
 from assets.features.frame import CATEGORIES, IDENTITY, OUTCOME, TEXT, load_frame, numeric_features
+from assets.models.columns import group_of
 from resources.settings import Settings, cutoff_age
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -493,11 +494,20 @@ def _late(of: TrainingSet) -> list[Difference]:
 
 def _is_declared(column: str, cutoff: str) -> bool:
     known = {*IDENTITY, *TEXT, *CATEGORIES, *OUTCOME, *numeric_features(cutoff)}
-    return column in known or column.startswith(_METRIC)
+    return column in known or column.startswith(_METRIC) or _is_content(column)
+
+
+def _is_content(column: str) -> bool:
+    """Whether a column speaks of content: what that is fitted on is held to its origin where it is made."""
+    return group_of(column) not in ("scalars", "title")
 
 
 def _declared(row: Row, cutoff: str) -> dict[str, Any]:
-    return {column: value for column, value in row.items() if column != "cutoff" and _is_declared(column, cutoff)}
+    return {
+        column: value
+        for column, value in row.items()
+        if column != "cutoff" and _is_declared(column, cutoff) and not _is_content(column)
+    }
 
 
 def _records(frame: "pd.DataFrame") -> Iterator[dict[str, Any]]:

@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from assets.models.columns import channels_of, last_level
-from assets.models.forecasters import default_for, make, naive_for, names_for, unavailable
+from assets.models.forecasters import default_for, lacks, make, naive_for, names_for, unavailable
 from assets.models.intervals import LEVELS, IntervalForecaster, ProbabilityForecaster
 from assets.models.labels import ViralLabel
 from assets.models.task import Task
@@ -154,7 +154,7 @@ def fit_and_forecast(
     """Fit every forecaster on `train` and forecast `test`; a reason instead, where there is too little of either."""
     refuse_overlap(train, test)
     names = list(forecasters) if forecasters is not None else names_for(task)
-    missing = {name: reason for name in names if (reason := unavailable(name))}
+    missing = {name: reason for name in names if (reason := unavailable(name) or lacks(name, train))}
     if reason := _too_little(train, test):
         return OriginResult(
             task, origin, _empty(PREDICTION_COLUMNS), _empty(SPLIT_COLUMNS), reason=reason, unavailable=missing

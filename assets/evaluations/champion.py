@@ -3,6 +3,7 @@
 Which forecaster is champion is decided in the leaderboard; how it forecasts is in `predictor`.
 """
 
+from assets.clusters.frame import add_content, load_content
 from assets.evaluations.score_cells import stored_leaderboard
 from assets.features.frame import features_fingerprint, load_frame, sources
 from assets.models.predictor import ModelError, Predictor
@@ -37,14 +38,15 @@ def champion_predictor(
         row["forecaster"] for row in stored_leaderboard(warehouse) if row["champion"] and cell.items() <= row.items()
     }
     versions = warehouse.query(
-        """SELECT version, forecaster FROM models.versions
+        """SELECT version, forecaster, origin FROM models.versions
            WHERE source = $source AND target = $target AND cutoff = $cutoff ORDER BY origin DESC, forecaster""",
         cell,
     ).to_pylist()
-    serving = [row["version"] for row in versions if row["forecaster"] in champions]
+    serving = [row for row in versions if row["forecaster"] in champions]
     if not serving:
         raise ModelError(
             f"no model of {target} at {cutoff} for {source} yet; run `upswell evaluate --target {target} --cutoff {cutoff}`"
         )
     frame = load_frame(warehouse, settings, source, target, cutoff)
-    return Predictor.load(warehouse.home, serving[0], frame, features_fingerprint())
+    frame = add_content(frame, load_content(warehouse, settings, source, target, serving[0]["origin"]))
+    return Predictor.load(warehouse.home, serving[0]["version"], frame, features_fingerprint())

@@ -13,7 +13,7 @@ import pandas as pd
 
 from assets.evaluations.backtest import Fitted
 from assets.evaluations.scoring import losses
-from assets.models.columns import TEXT, Schema, last_level
+from assets.models.columns import Schema, group_of, last_level
 from assets.models.intervals import IntervalForecaster, without_labels
 from assets.models.task import Task
 from warehouse.contracts import load_tables
@@ -30,12 +30,13 @@ COLUMNS = (
 
 
 def feature_groups(schema: Schema) -> dict[str, tuple[str, ...]]:
-    """Feature columns by group: the table that declares them, the title, further metrics, `other` for the rest."""
+    """Feature columns by group: the table that declares them, the title, further metrics, the modality of content, `other`."""
     tables = load_tables()
     declared = {name: group for group in GROUP_TABLES for name in tables[f"features.{group}"].column_names}
     members: dict[str, list[str]] = {}
     for name in schema.columns:
-        group = "title" if name == TEXT else declared.get(name, "other")
+        group = group_of(name)
+        group = declared.get(name, "other") if group == "scalars" else group
         members.setdefault("metrics" if name.startswith(METRIC_PREFIX) else group, []).append(name)
     return {group: tuple(names) for group, names in members.items()}
 

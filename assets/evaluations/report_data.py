@@ -161,6 +161,10 @@ def _fingerprint(con: duckdb.DuckDBPyConnection, source: str | None) -> str:
         chosen = f"* EXCLUDE ({', '.join(left_out)})" if left_out else "*"
         rows = f"SELECT {chosen} FROM {name} WHERE $source::VARCHAR IS NULL OR source = $source"
         prints[name] = _print_of(con, rows, source)
+    for name in ("styles", "sizes", "assignments"):
+        prints[name] = _print_of(
+            con, f"SELECT * FROM clusters.{name} WHERE $source::VARCHAR IS NOT DISTINCT FROM $source", source
+        )
     for name in ("audits", "audit_differences"):
         prints[name] = _print_of(con, queries()[name], source)
     return hashlib.sha256(json.dumps(prints).encode()).hexdigest()

@@ -31,6 +31,8 @@ HEADLINE = {
     "class": ("skill", "brier", "auroc", "f1", "precision", "recall"),
 }
 BARS = 12
+CONTENT = "boosting_all"
+"""The forecaster that sees scalars and content."""
 FOLD_FROM = 9  # cells
 Row = tuple[float, float, float, int, int]
 
@@ -75,6 +77,7 @@ class Part:
 
     Attributes:
         heading: Its heading, empty where the section needs none.
+        fragment: A piece of the page that brings its own form.
         drawings: Figures that flow beside each other.
         grids: Tables below them.
         caption: What to look at.
@@ -86,6 +89,7 @@ class Part:
     grids: Sequence[Grid] = field(default_factory=tuple)
     caption: str = ""
     folded: bool = False
+    fragment: Markup | None = None
 
 
 def columns(*texts: str) -> list[tuple[str, str]]:
@@ -525,6 +529,14 @@ def importance(board: Board) -> list[Part]:
                     figures.bars(heading, bars, f"increase of the {words.label(board.loss(cell))} when shuffled")
                 )
         first = records(rows)[0]
+        if name != CONTENT and len(content := _of_content(board, cell)):
+            drawings.append(
+                figures.bars(
+                    f"Groups of features, {CONTENT}",
+                    content,
+                    f"increase of the {words.label(board.loss(cell))} when shuffled",
+                )
+            )
         caption = (
             f"{name}, origin {words.day(first['origin'])}, {words.plural(int(first['n_test']), 'test row')}, "
             f"shuffled {words.plural(int(first['repeats']), 'time')}; the line is the range over them."
@@ -532,6 +544,15 @@ def importance(board: Board) -> list[Part]:
         folded = len(board.evidence.cells) >= FOLD_FROM
         parts.append(Part(f"{board.title(cell[:2])} at {cell[2]}", drawings, caption=caption, folded=folded))
     return parts
+
+
+def _of_content(board: Board, cell: Cell) -> list[tuple[str, float, float, float]]:
+    """The groups of the forecaster that sees content too, at its latest origin."""
+    rows = board.evidence.of("importance", cell)
+    rows = rows[(rows["forecaster"] == CONTENT) & (rows["level"] == "group")]
+    rows = rows[rows["origin"] == rows["origin"].max()]
+    chosen = rows.sort_values(["value", "feature"], ascending=[False, True]).head(BARS)
+    return [(row["feature"], row["value"], row["lower"], row["upper"]) for row in records(chosen)]
 
 
 def training_size(board: Board) -> list[Part]:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from joblib import Parallel, cpu_count, delayed
 
+from assets.clusters.frame import add_content, content_origin, load_content
 from assets.evaluations.backtest import Fitted, OriginResult, run_origin, run_random, split
 from assets.evaluations.grid import Cell, data_version, origins_of
 from assets.evaluations.importance import permutation_importance
@@ -68,10 +69,10 @@ def stale(warehouse: Warehouse, settings: Settings, plan: dict[Cell, list[date]]
     """What of a plan is missing or was made from other data or code."""
     found = {}
     for cell, origins in plan.items():
-        frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        frames = _Frames(warehouse, settings, cell)
         done = _done(warehouse, cell)
-        found[cell] = [origin for origin in origins if done.get(str(origin)) != data_version(_seen_at(frame, origin))]
-        if origins and done.get("random") != _random_version(frame, origins) and origins[-1] not in found[cell]:
+        found[cell] = [origin for origin in origins if done.get(str(origin)) != frames.version(origin)]
+        if origins and done.get("random") != frames.random_version(origins) and origins[-1] not in found[cell]:
             found[cell].append(origins[-1])
     return {cell: origins for cell, origins in found.items() if origins}
 
@@ -94,23 +95,23 @@ def run_cells(
     """
     progress = Progress()
     for number, (cell, origins) in enumerate(plan.items(), start=1):
-        frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        frames = _Frames(warehouse, settings, cell)
         done = _done(warehouse, cell)
         asked = [origin for origin in origins if start <= origin < end]
-        versions = {origin: data_version(_seen_at(frame, origin)) for origin in asked}
+        versions = {origin: frames.version(origin) for origin in asked}
         wanted = [origin for origin in asked if done.get(str(origin)) != versions[origin]]
         progress.unchanged += len(asked) - len(wanted)
-        random = bool(origins) and origins[-1] in asked and done.get("random") != _random_version(frame, origins)
-        tasks = [delayed(_work)(frame, settings, cell, origin, origin == origins[-1]) for origin in wanted]
-        tasks += [delayed(_contrast)(frame, settings, cell, origins)] if random else []
+        random = bool(origins) and origins[-1] in asked and done.get("random") != frames.random_version(origins)
+        tasks = [delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1]) for origin in wanted]
+        tasks += [delayed(_contrast)(frames.at(origins[-1]), settings, cell, origins)] if random else []
         workers = max(min(len(tasks), cpu_count()), 1)
         for work in Parallel(n_jobs=workers, return_as="generator")(tasks):
             progress.unavailable.update(work.result.unavailable)
             if work.random:
-                _store_random(warehouse, cell, work.result, Made(_random_version(frame, origins), run_id, now))
+                _store_random(warehouse, cell, work.result, Made(frames.random_version(origins), run_id, now))
                 continue
             origin = work.result.origin
-            _store(warehouse, cell, frame, work, Made(versions[origin], run_id, now))
+            _store(warehouse, cell, frames.at(origin), work, Made(versions[origin], run_id, now))
             if work.result.reason:
                 progress.skipped[f"{cell} at {origin}"] = work.result.reason
             else:
@@ -136,8 +137,8 @@ def _work(frame: pd.DataFrame, settings: Settings, cell: Cell, origin: date, kee
         return _Work(result)
     train, test = split(frame, origin)
     label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
-    default = result.fitted[default_for(result.task)]
-    importance = permutation_importance(default, result.task, test, label, origin)
+    measured = [result.fitted[name] for name in (default_for(result.task), "boosting_all") if name in result.fitted]
+    importance = pd.concat([permutation_importance(each, result.task, test, label, origin) for each in measured])
     return _Work(result, importance=importance, curve=learning_curve(frame, settings, cell.target, cell.cutoff, origin))
 
 
@@ -146,17 +147,36 @@ def _contrast(frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequ
     return _Work(run_random(frame, settings, cell.target, cell.cutoff, origins), random=True)
 
 
-def _seen_at(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
-    """The rows that an origin trains or tests on."""
-    start, end = pd.Timestamp(midnight(origin)), pd.Timestamp(midnight(origin)) + pd.Timedelta(days=7)
-    train = (frame["as_of"] <= start) & (frame["matured_at"] <= start)
-    return frame[train | (frame["anchor_at"].between(start, end, inclusive="left") & frame["value"].notna())]
+class _Frames:
+    """The training frame of a cell with the content that had been fitted by each origin."""
 
+    def __init__(self, warehouse: Warehouse, settings: Settings, cell: Cell) -> None:
+        self.warehouse, self.settings, self.cell = warehouse, settings, cell
+        self.scalars = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        self.content: dict[date | None, pd.DataFrame] = {}
 
-def _random_version(frame: pd.DataFrame, origins: Sequence[date]) -> str:
-    end = pd.Timestamp(midnight(origins[-1])) + pd.Timedelta(days=7)
-    seen = frame[(frame["anchor_at"] < end) & frame["value"].notna()]
-    return data_version(seen.assign(origins=f"{origins[0]} {len(origins)}"))
+    def at(self, origin: date) -> pd.DataFrame:
+        """The frame as an origin sees it."""
+        fitted = content_origin(self.warehouse, origin)
+        if fitted not in self.content:
+            self.content[fitted] = add_content(
+                self.scalars,
+                load_content(self.warehouse, self.settings, self.cell.source, self.cell.target, origin),
+            )
+        return self.content[fitted]
+
+    def version(self, origin: date) -> str:
+        """Fingerprint of the rows that an origin trains or tests on."""
+        frame, start = self.at(origin), pd.Timestamp(midnight(origin))
+        train = (frame["as_of"] <= start) & (frame["matured_at"] <= start)
+        test = frame["anchor_at"].between(start, start + pd.Timedelta(days=7), inclusive="left")
+        return data_version(frame[train | (test & frame["value"].notna())])
+
+    def random_version(self, origins: Sequence[date]) -> str:
+        """Fingerprint of the rows that the random split over some origins draws from."""
+        frame, end = self.at(origins[-1]), pd.Timestamp(midnight(origins[-1])) + pd.Timedelta(days=7)
+        seen = frame[(frame["anchor_at"] < end) & frame["value"].notna()]
+        return data_version(seen.assign(origins=f"{origins[0]} {len(origins)}"))
 
 
 def _done(warehouse: Warehouse, cell: Cell) -> dict[str, str]:

@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import check_is_fitted
 
-from assets.models.columns import Rows, Schema
+from assets.models.columns import SCALARS, Rows, Schema
 from assets.models.preparation import BoosterMatrix, LinearMatrix
 from assets.models.task import Kind, Task
 from assets.models.trees import PackedTrees
@@ -31,6 +31,7 @@ class LearnedClassifier(ClassifierMixin, BaseEstimator):
 
     learned: ClassVar[bool] = True
     kind: ClassVar[Kind] = "class"
+    sees: ClassVar[frozenset[str]] = SCALARS
     name: ClassVar[str]
 
     @classmethod
@@ -40,7 +41,7 @@ class LearnedClassifier(ClassifierMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Vector) -> "LearnedClassifier":
         """Fit preparation and estimator on training rows labelled 0 and 1."""
-        self.schema_ = Schema.of(X)
+        self.schema_ = Schema.of(X, self.sees)
         self.classes_ = np.array([0, 1])
         rows, y = Rows.of(X, self.schema_), np.asarray(y, dtype=np.float64)
         rate = float(np.clip(y.mean(), 1e-6, 1 - 1e-6))

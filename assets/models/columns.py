@@ -6,7 +6,7 @@ fitted.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,33 @@ NOT_FEATURES = frozenset(
         *("source", "video_id", "channel_id"),
         *("anchor_at", "anchor_day", "as_of", "cutoff", "first_seen_at", "day"),
         *("target", "status", "value", "label", "matured_at", "observed_at", "last_level"),
-        *("title", "description", "category", "language_guess"),
+        *("title", "description", "category", "language_guess", "style"),
     }
 )
-CATEGORIES = ("category", "language_guess")
+CATEGORIES = ("category", "language_guess", "style")
 TEXT = "title"
+CONTENT_PREFIXES = {
+    "text_": "text",
+    "image_": "image",
+    "look_": "image",
+    "audio_": "audio",
+    "sound_": "audio",
+    "film_": "video",
+    "motion_": "video",
+    "fused_": "fused",
+    "style_": "style",
+    "neighbour_": "neighbours",
+}
+"""How the columns that content gives begin, and the group that each belongs to."""
+SCALARS = frozenset({"scalars", "channel", "title"})
+"""What a forecaster sees unless it says otherwise: everything but vectors of content and what is made of them."""
+
+
+def group_of(name: str) -> str:
+    """The group of a feature column: one of content, `title`, or `scalars`."""
+    if name in (TEXT, "style"):
+        return "title" if name == TEXT else "style"
+    return next((group for prefix, group in CONTENT_PREFIXES.items() if name.startswith(prefix)), "scalars")
 
 
 class SchemaError(ValueError):
@@ -36,35 +58,45 @@ class Schema:
     Attributes:
         numeric: Numeric columns, sorted by name.
         categorical: Columns of strings that are used as they are.
-        text: Whether there is a title.
+        text: Whether the title is read.
+        channel: Whether the channel's earlier outcomes are.
     """
 
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     text: bool
+    channel: bool
 
     @classmethod
-    def of(cls, frame: pd.DataFrame) -> "Schema":
-        """The schema of a frame: everything numeric that is no id, time or label; categories; the title.
+    def of(cls, frame: pd.DataFrame, groups: Collection[str] = SCALARS) -> "Schema":
+        """The schema of a frame: everything of some groups that is no id, time or label.
+
+        Args:
+            frame: Its columns are what there is.
+            groups: Groups that are seen: those of `group_of`, and `channel`.
 
         Raises:
-            SchemaError: The frame has no numeric feature.
+            SchemaError: The frame has no numeric feature of these groups.
         """
         numeric = tuple(
             sorted(
                 str(name)
                 for name in frame.columns
-                if name not in NOT_FEATURES and pd.api.types.is_numeric_dtype(frame[name].dtype)
+                if name not in NOT_FEATURES
+                and group_of(str(name)) in groups
+                and pd.api.types.is_numeric_dtype(frame[name].dtype)
             )
         )
         if not numeric:
-            raise SchemaError("the frame has no numeric feature column")
-        return cls(numeric, tuple(name for name in CATEGORIES if name in frame.columns), TEXT in frame.columns)
+            raise SchemaError(f"the frame has no numeric feature column of {', '.join(sorted(groups))}")
+        categorical = tuple(name for name in CATEGORIES if name in frame.columns and group_of(name) in groups)
+        return cls(numeric, categorical, TEXT in frame.columns and "title" in groups, "channel" in groups)
 
     @property
     def fingerprint(self) -> str:
         """sha256 of the columns and their kinds."""
-        return hashlib.sha256(json.dumps([self.numeric, self.categorical, self.text]).encode()).hexdigest()
+        kinds = [self.numeric, self.categorical, self.text, self.channel]
+        return hashlib.sha256(json.dumps(kinds).encode()).hexdigest()
 
     @property
     def columns(self) -> tuple[str, ...]:

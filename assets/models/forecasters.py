@@ -2,8 +2,21 @@
 
 from typing import Any
 
+import pandas as pd
+
 from assets.models.classifiers import HistGradientBoostingClassifierForecaster, TfidfLogistic
-from assets.models.learned import HistGradientBoostingForecaster, LightGBMForecaster, RidgeForecaster
+from assets.models.columns import SCALARS, group_of
+from assets.models.learned import (
+    AudioBoosting,
+    ContentBoosting,
+    HistGradientBoostingForecaster,
+    ImageBoosting,
+    LightGBMForecaster,
+    RidgeForecaster,
+    ScalarsBoosting,
+    TextBoosting,
+    VideoBoosting,
+)
 from assets.models.naive import BaseRate, ChannelMedian, ConstantGrowth, GlobalMean, GrowthCurve, Persistence
 from assets.models.task import Task
 
@@ -18,6 +31,12 @@ FORECASTERS: dict[str, type[Any]] = {
         RidgeForecaster,
         HistGradientBoostingForecaster,
         LightGBMForecaster,
+        ScalarsBoosting,
+        TextBoosting,
+        ImageBoosting,
+        AudioBoosting,
+        VideoBoosting,
+        ContentBoosting,
         BaseRate,
         TfidfLogistic,
         HistGradientBoostingClassifierForecaster,
@@ -44,6 +63,20 @@ def unavailable(name: str) -> str | None:
     """Why a forecaster cannot run on this machine, or None."""
     reason = getattr(FORECASTERS[name], "unavailable", None)
     return reason() if reason else None
+
+
+def lacks(name: str, train: pd.DataFrame) -> str | None:
+    """Why a forecaster that sees content has nothing to see in some training rows, or None.
+
+    It needs a vector of one of its modalities in at least a tenth of the rows.
+    """
+    groups = getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS
+    if not groups:
+        return None
+    columns = [column for column in train.columns if group_of(str(column)) in groups and column != "style"]
+    if columns and train[columns].notna().any(axis=1).mean() >= 0.1:
+        return None
+    return f"fewer than a tenth of the training rows have {', '.join(sorted(groups))} vectors"
 
 
 def make(name: str, seed: int = 0) -> Any:

@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from assets.models.columns import Rows, Schema
+from assets.models.columns import SCALARS, Rows, Schema
 from assets.models.preparation import varies
 from assets.models.trees import PackedTrees
 
@@ -166,7 +166,7 @@ class IntervalForecaster:
             ValueError: Too few rows to calibrate on.
         """
         earlier, block = calibration_split(train)
-        schema, features = Schema.of(train), without_labels(train)
+        schema, features = _schema(forecaster, train), without_labels(train)
         value = train["value"].to_numpy(dtype=np.float64)
         first = clone(forecaster).fit(features.iloc[earlier], value[earlier])
         held = features.iloc[block]
@@ -247,7 +247,7 @@ class ProbabilityForecaster:
             earlier, block = calibration_split(train)
             first = clone(forecaster).fit(features.iloc[earlier], label[earlier])
             calibration = Calibration().fit(first.decision_function(features.iloc[block]), label[block])
-        return cls(clone(forecaster).fit(features, label), calibration, Schema.of(train))
+        return cls(clone(forecaster).fit(features, label), calibration, _schema(forecaster, train))
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Vector]:
         """Column `probability` for every row."""
@@ -260,6 +260,11 @@ class ProbabilityForecaster:
         if self.calibration is None:
             raise ValueError(f"{self.forecaster.name} reads frames only")
         return {"probability": self.calibration.probability(self.forecaster.decision_rows(rows))}
+
+
+def _schema(forecaster: Any, train: pd.DataFrame) -> Schema:
+    """What of a frame a forecaster reads; a naive one reads none of it as features."""
+    return Schema.of(train, forecaster.sees if forecaster.learned else SCALARS)
 
 
 def without_labels(frame: pd.DataFrame) -> pd.DataFrame:

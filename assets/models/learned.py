@@ -1,4 +1,4 @@
-"""The learned forecasters of a number: Ridge, histogram gradient boosting (the default) and LightGBM.
+"""The learned forecasters of a number: Ridge, histogram gradient boosting (the default, and by modality) and LightGBM.
 
 All of them prepare rows with what is fitted on training rows, and where a last known level exists they forecast the growth over
 it. Parameters only in `__init__`; intervals are added by `intervals`.
@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from assets.models.columns import Rows, Schema
+from assets.models.columns import SCALARS, Rows, Schema
 from assets.models.preparation import BoosterMatrix, LinearMatrix
 from assets.models.task import Kind, Task
 from assets.models.trees import PackedTrees
@@ -38,6 +38,7 @@ class LearnedRegressor(RegressorMixin, BaseEstimator):
 
     learned: ClassVar[bool] = True
     kind: ClassVar[Kind] = "regression"
+    sees: ClassVar[frozenset[str]] = SCALARS
     name: ClassVar[str]
 
     @classmethod
@@ -47,7 +48,7 @@ class LearnedRegressor(RegressorMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: Vector) -> "LearnedRegressor":
         """Fit preparation and estimator on training rows."""
-        self.schema_ = Schema.of(X)
+        self.schema_ = Schema.of(X, self.sees)
         rows, y = Rows.of(X, self.schema_), np.asarray(y, dtype=np.float64)
         self.base_ = float(y.mean())
         outcome = y - self._level(rows)
@@ -153,6 +154,53 @@ class HistGradientBoostingForecaster(LearnedRegressor):
         if len(prepared) == 1:
             return np.array([self.trees_.raw(prepared[0])])
         return super()._predict_matrix(prepared)
+
+
+class ScalarsBoosting(HistGradientBoostingForecaster):
+    """The default without titles: what numbers, categories and the channel say alone."""
+
+    name = "boosting_scalars"
+    sees = frozenset({"scalars", "channel"})
+
+    @classmethod
+    def exists_for(cls, task: Task) -> bool:
+        """Before the video's own counts are known, which would drown what its content says."""
+        return task.kind == cls.kind and not task.has_level
+
+
+class TextBoosting(ScalarsBoosting):
+    """The default on nothing but text: title terms and text vectors."""
+
+    name = "boosting_text"
+    sees = frozenset({"title", "text"})
+
+
+class ImageBoosting(ScalarsBoosting):
+    """The default on nothing but pictures: image vectors and how the picture looks."""
+
+    name = "boosting_image"
+    sees = frozenset({"image"})
+
+
+class AudioBoosting(ScalarsBoosting):
+    """The default on nothing but sound: audio vectors and loudness."""
+
+    name = "boosting_audio"
+    sees = frozenset({"audio"})
+
+
+class VideoBoosting(ScalarsBoosting):
+    """The default on nothing but moving pictures: video vectors, motion and cuts."""
+
+    name = "boosting_video"
+    sees = frozenset({"video"})
+
+
+class ContentBoosting(HistGradientBoostingForecaster):
+    """The default on everything: scalars, fused vectors, how a video looks and sounds, its style, its neighbours' outcomes."""
+
+    name = "boosting_all"
+    sees = SCALARS | {"fused", "image", "audio", "video", "style", "neighbours"}
 
 
 class LightGBMForecaster(LearnedRegressor):

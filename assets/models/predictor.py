@@ -60,6 +60,7 @@ class Manifest:
         numeric: Numeric feature columns.
         categorical: Categorical feature columns.
         text: Whether it reads titles.
+        channel: Whether it reads the channel's earlier outcomes.
         schema_fingerprint: Fingerprint of those columns.
         feature_fingerprint: Fingerprint of the code and settings that made the features.
         data_version: Version of the data.
@@ -79,6 +80,7 @@ class Manifest:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     text: bool
+    channel: bool
     schema_fingerprint: str
     feature_fingerprint: str
     data_version: str
@@ -89,7 +91,7 @@ class Manifest:
     @property
     def schema(self) -> Schema:
         """The feature columns."""
-        return Schema(tuple(self.numeric), tuple(self.categorical), self.text)
+        return Schema(tuple(self.numeric), tuple(self.categorical), self.text, self.channel)
 
 
 def save(

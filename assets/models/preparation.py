@@ -160,6 +160,7 @@ class BoosterMatrix:
 
     Attributes:
         columns_: Positions of the numeric columns that vary in training.
+        titles_: The fitted titles; None where the schema does not read them. The same for `prior_`.
         names_: Name of every column of the matrix.
     """
 
@@ -170,25 +171,30 @@ class BoosterMatrix:
         """Fit on training rows; return their matrix, of shape (rows, len(names_))."""
         self.columns_ = np.flatnonzero([varies(rows.numeric[:, i]) for i in range(rows.numeric.shape[1])])
         self.categories_ = _fit_categories(rows, most=200)
-        self.titles_ = TitleSpace(self.max_terms, self.components, self.seed, "char_wb")
-        titles = self.titles_.fit_transform(rows.titles)
-        self.prior_ = ChannelPrior(self.smoothing, self.seed)
-        prior = self.prior_.fit_transform(rows.channels, outcome)
+        self.titles_, self.prior_, parts = None, None, []
+        if schema.text:
+            self.titles_ = TitleSpace(self.max_terms, self.components, self.seed, "char_wb")
+            parts.append(self.titles_.fit_transform(rows.titles))
+        if schema.channel:
+            self.prior_ = ChannelPrior(self.smoothing, self.seed)
+            parts.append(self.prior_.fit_transform(rows.channels, outcome))
         self.names_ = (
             *(schema.numeric[i] for i in self.columns_),
             *self.categories_,
-            *(f"title_{i}" for i in range(self.titles_.components_.shape[1])),
-            "channel_prior",
+            *(f"title_{i}" for i in range(self.titles_.components_.shape[1] if self.titles_ else 0)),
+            *(("channel_prior",) if self.prior_ else ()),
         )
-        return self._assemble(rows, titles, prior)
+        return self._assemble(rows, parts)
 
     def transform(self, rows: Rows) -> Matrix:
         """The matrix of further rows."""
-        return self._assemble(rows, self.titles_.transform(rows.titles), self.prior_.transform(rows.channels))
+        titles = [self.titles_.transform(rows.titles)] if self.titles_ else []
+        prior = [self.prior_.transform(rows.channels)] if self.prior_ else []
+        return self._assemble(rows, [*titles, *prior])
 
-    def _assemble(self, rows: Rows, titles: Matrix, prior: Matrix) -> Matrix:
+    def _assemble(self, rows: Rows, fitted: list[Matrix]) -> Matrix:
         coded = [codes.transform(rows.categorical[name]) for name, codes in self.categories_.items()]
-        return np.hstack([rows.numeric[:, self.columns_], *coded, titles, prior])
+        return np.hstack([rows.numeric[:, self.columns_], *coded, *fitted])
 
 
 class LinearMatrix:

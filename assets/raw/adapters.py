@@ -19,7 +19,6 @@ from assets.raw.errors import IngestError
 
 Anchor = Literal["published_at", "first_seen_at"]
 Origin = Literal["column", "envelope", "file_name"]
-Kind = Literal["videos", "metrics", "labels"]
 
 SHIPPED = Path(__file__).with_name("adapters")
 PARSERS = Path(__file__).with_name("parsers.sql")

@@ -128,6 +128,60 @@ def raw_days(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.Mater
             yield dg.MaterializeResult(asset_key=["raw", name], metadata=metadata)
 
 
+class Folder(dg.Config):
+    """A folder of pictures, sound and films to ingest first; none where only what is known already is read."""
+
+    folder: str | None = None
+    index: str | None = None
+    source: str = ""
+
+
+@dg.multi_asset(
+    name="media",
+    specs=[
+        dg.AssetSpec(
+            ["raw", "media"], group_name="raw", code_version=_READING, deps=[["raw", "videos"]], **describe("raw.media")
+        ),
+        dg.AssetSpec(
+            ["raw", "contents"],
+            group_name="raw",
+            code_version=_READING,
+            deps=[["raw", "media"]],
+            **describe("raw.contents"),
+        ),
+    ],
+    retry_policy=retry,
+    pool="warehouse",
+)
+def media(context: dg.AssetExecutionContext, config: Folder, home: Home) -> Iterator[dg.MaterializeResult]:
+    """Ingests a folder of media, fetches the thumbnails that the settings ask for, and reads what is new."""
+    from assets.raw.media import fetch_thumbnails, ingest_media, prepare_contents
+
+    warehouse, settings, now = home.warehouse, home.settings, home.now()
+    facts: dict[str, Any] = {}
+    if config.folder:
+        index = Path(config.index) if config.index else None
+        facts |= ingest_media(
+            warehouse,
+            settings,
+            Path(config.folder),
+            source=config.source,
+            index=index,
+            now=now,
+            progress=context.log.info,
+        )
+    fetched = fetch_thumbnails(warehouse, settings, now, progress=context.log.info)
+    prepared = prepare_contents(warehouse, settings, now, context.log.info)
+    states = warehouse.query(
+        """SELECT source, kind, state, coalesce(reason, '') AS reason, count(*) AS items FROM raw.media
+           GROUP BY ALL ORDER BY ALL"""
+    ).to_pylist()
+    shown = {name: value for name, value in {**facts, **fetched}.items() if isinstance(value, int | str)}
+    yield dg.MaterializeResult(asset_key=["raw", "media"], metadata={**shown, "states": markdown(states)})
+    shown = {name: value if isinstance(value, int | str) else str(value) for name, value in prepared.items()}
+    yield dg.MaterializeResult(asset_key=["raw", "contents"], metadata=shown)
+
+
 @dg.asset(
     key=["lineage", "columns"],
     group_name="lineage",

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from assets.raw import adapters, inference, mapping, readers, slots, store
-from assets.raw.adapters import Adapter, Kind
+from assets.raw.adapters import Adapter
 from assets.raw.errors import IngestError
 from assets.raw.mapping import Mapped
 from assets.raw.readers import Reading
@@ -22,7 +22,7 @@ from assets.raw.store import Kept, files, unfinished
 from resources.settings import Settings, midnight
 from warehouse import landings
 from warehouse.connection import Warehouse
-from warehouse.landings import Counts, Landing, LandingsNeededError, Resolved
+from warehouse.landings import Counts, Kind, Landing, LandingsNeededError, Resolved
 
 __all__ = [
     "IngestError",
@@ -451,10 +451,15 @@ def replay(
     reason: str | None = None,
     landing_id: str | None = None,
 ) -> list[LandingResult]:
-    """Read again every landing that has quarantined records of a source, a reason or a landing (its beginning will do)."""
+    """Read again every landing that has quarantined records of a source, a reason or a landing (its beginning will do).
+
+    Folders of media are not among them: what a manifest lacks is mended in the folder, which is then ingested again.
+    """
     with warehouse.read() as con:
         rows = landings.quarantined(con, source=source, reason=reason, landing_id=landing_id)
-    return list(reread_all(warehouse, settings, dict.fromkeys(rows["landing_id"].to_pylist()), now))
+    listed = rows.select(["landing_id", "kind"]).to_pylist()
+    kept = [row["landing_id"] for row in listed if row["kind"] != "media"]
+    return list(reread_all(warehouse, settings, dict.fromkeys(kept), now))
 
 
 def _differs(existing: Landing, order: _Order, home: Path) -> bool:

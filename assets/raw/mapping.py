@@ -17,11 +17,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from assets.raw import slots
-from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, Adapter, Kind, parsers_sql
+from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, Adapter, parsers_sql
 from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
 from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
 from warehouse.connection import scratch
 from warehouse.contracts import quoted
+from warehouse.landings import Kind
 
 # A stated publish time that differs from the id's second by less is the same one, written to the minute.
 _SAME_PUBLISH_S = 60

@@ -107,7 +107,7 @@ def ingest_media(
     landing = Landing(
         landing_id=kept.landing_id,
         source=source,
-        kind="media",  # type: ignore[arg-type]  # what `warehouse.landings` resolves are the other three
+        kind="media",
         names=(name,),
         bytes=kept.bytes,
         adapter="media",

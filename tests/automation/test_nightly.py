@@ -47,7 +47,7 @@ class Night:
         assert result.success
         return result.dagster_run
 
-    def after(self, sensor: str, run: dg.DagsterRun) -> list[dg.RunRequest]:
+    def after(self, run: dg.DagsterRun) -> list[dg.RunRequest]:
         event = next(
             record.event_log_entry.dagster_event
             for record in self.instance.get_records_for_run(run.run_id).records
@@ -55,13 +55,13 @@ class Night:
             and record.event_log_entry.dagster_event.event_type_value == "PIPELINE_SUCCESS"
         )
         context = dg.build_run_status_sensor_context(
-            sensor_name=sensor,
+            sensor_name="next_stage",
             dagster_instance=self.instance,
             dagster_run=run,
             dagster_event=event,
-            resources={"home": self.home} if sensor == "backtests_after_features" else None,
+            resources={"home": self.home},
         )
-        result = self.repository.get_sensor_def(sensor)(context)
+        result = self.repository.get_sensor_def("next_stage")(context)
         return [result] if isinstance(result, dg.RunRequest) else []
 
 
@@ -82,9 +82,9 @@ def test_everything_follows_from_features_to_report(night: Night, small_home: Pa
     shutil.rmtree(small_home / "reports")
 
     [days] = night.tick_schedule()
-    [backtests] = night.after("backtests_after_features", night.run("features", days))
+    [backtests] = night.after(night.run("features", days))
     assert backtests.job_name == "backtests"
-    [evaluation] = night.after("evaluation_after_backtests", night.run("backtests", backtests))
+    [evaluation] = night.after(night.run("backtests", backtests))
     night.run("evaluation", evaluation)
 
     after = contents(small_home, "features", "models", "evaluations")
@@ -102,7 +102,7 @@ def test_figures_are_made_anew_where_no_backtest_is_stale(night: Night, small_ho
         )
     set_replay(small_home, NOW + timedelta(minutes=10))
     [days] = night.tick_schedule()
-    [request] = night.after("backtests_after_features", night.run("features", days))
+    [request] = night.after(night.run("features", days))
     assert request.job_name == "evaluation"
 
 
@@ -117,10 +117,10 @@ def test_chain_waits_for_all_days_of_its_refresh(night: Night) -> None:
     tags = {CHAIN_TAG: "20250215T0330", **range_tags(datetime(2025, 1, 1).date(), datetime(2025, 1, 1).date())}
     night.instance.create_run_for_job(features, tags=tags, status=dg.DagsterRunStatus.NOT_STARTED)
     done = night.run("features", dg.RunRequest(tags=tags))
-    assert night.after("backtests_after_features", done) == []
+    assert night.after(done) == []
 
 
 def test_a_run_that_nobody_chained_starts_nothing(night: Night) -> None:
     day = datetime(2025, 1, 1).date()
     done = night.run("features", dg.RunRequest(tags=range_tags(day, day)))
-    assert night.after("backtests_after_features", done) == []
+    assert night.after(done) == []

@@ -1,0 +1,98 @@
+"""Which encoders the settings ask for, ready to encode: pretrained ones as they are, fitted ones in every revision.
+
+How an encoder is fitted and kept is in `refits`, what it does in `resources/encoders`. Imports encoders when asked to.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from assets.embeddings.encode import Load
+from assets.embeddings.encoders import Fit, Registered, kept_file
+from assets.embeddings.refits import due_origins, first_known, fitted
+from resources.encoders.base import MODALITIES, Encoder, Identity, Modality
+from resources.settings import EncoderChoice, Settings
+from warehouse.connection import Warehouse
+
+
+def chosen(settings: Settings) -> dict[Modality, EncoderChoice]:
+    """The modalities that are encoded at all, and by what."""
+    choices = {modality: getattr(settings.embeddings, modality) for modality in MODALITIES}
+    return {modality: choice for modality, choice in choices.items() if choice is not None}
+
+
+def content_origins(warehouse: Warehouse, settings: Settings, now: datetime) -> list[date]:
+    """The origins at which what is fitted on content is fitted: encoders, coordinates and styles alike.
+
+    The first one comes when enough contents of the first required modality (of text, where none is required) were known,
+    the last one after the newest content: where nothing became known there is nothing to fit anew.
+    """
+    required = settings.embeddings.required
+    since = first_known(warehouse, required[0] if required else "text", settings.embeddings.min_fit)
+    if since is None:
+        return []
+    newest = warehouse.query("SELECT max(known_at) AS at FROM embeddings.contents WHERE rank = 1").to_pylist()[0]["at"]
+    until = min(now, newest + timedelta(weeks=settings.embeddings.refit_weeks))
+    return due_origins(settings, since, until)
+
+
+def fit_due(warehouse: Warehouse, settings: Settings, modality: Modality, *, now: datetime, run_id: str) -> list[date]:
+    """Fits the encoder of a modality at every origin that has enough content and no encoder yet.
+
+    Returns:
+        The origins that have an encoder now; none for pretrained ones.
+    """
+    encoder = _made(settings, modality)
+    since = first_known(warehouse, modality, settings.embeddings.min_fit)
+    if since is None or not hasattr(encoder, "fit"):
+        return []
+    origins = [origin for origin in content_origins(warehouse, settings, now) if origin > since]
+    for origin in origins:
+        load = loader(warehouse, modality)
+        fitted(warehouse, warehouse.home, modality, type(encoder), origin, load, now=now, run_id=run_id)
+    return origins
+
+
+def in_use(warehouse: Warehouse, settings: Settings, modality: Modality) -> list[Encoder]:
+    """The encoders whose vectors contents of a modality should have."""
+    encoder = _made(settings, modality)
+    if not hasattr(encoder, "fit"):
+        return [encoder]
+    rows = warehouse.query(
+        """SELECT encoder, revision, precision, preprocessing, dim, origin, n_fit, uri, sha256 FROM embeddings.encoders
+           WHERE modality = $modality AND encoder = $name AND preprocessing = $preprocessing ORDER BY origin""",
+        {"modality": modality, "name": encoder.name, "preprocessing": encoder.preprocessing},
+    ).to_pylist()
+    return [type(encoder).load(kept_file(warehouse.home, _registered(row))) for row in rows]
+
+
+def loader(warehouse: Warehouse, modality: Modality) -> Load | None:
+    """Gives the pictures, sounds or films of a home by their content id; None for text."""
+    from resources.media.contents import load_frames, load_image, load_sound
+    from resources.media.store import MediaStore
+
+    store = MediaStore(warehouse.home)
+    if modality == "text":
+        return None
+    if modality == "image":
+        return lambda content_id: load_image(store, content_id)
+    rows = warehouse.query("SELECT content_id, frame_ids, sound_id FROM raw.contents WHERE state = 'done'").to_pylist()
+    prepared: Mapping[str, Mapping[str, Any]] = {row["content_id"]: row for row in rows}
+    if modality == "video":
+        return lambda content_id: load_frames(store, prepared[content_id])
+    # The sound of a film is a content of its own, which is prepared already.
+    return lambda content_id: load_sound(
+        store, prepared.get(content_id, {"content_id": content_id, "sound_id": content_id})
+    )
+
+
+def _made(settings: Settings, modality: Modality) -> Any:
+    """The chosen encoder; one that is fitted comes unfitted."""
+    from resources.encoders.catalogue import make
+
+    return make(modality, chosen(settings)[modality], settings.embeddings.device)
+
+
+def _registered(row: Mapping[str, Any]) -> Registered:
+    by = Identity(row["encoder"], row["revision"], row["precision"], row["preprocessing"])
+    return Registered(by, row["dim"], Fit(row["origin"], row["n_fit"], row["uri"], row["sha256"]))

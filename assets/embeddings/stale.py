@@ -1,0 +1,79 @@
+"""Whether vectors, fusion, neighbours and styles speak of the home as it is."""
+
+import hashlib
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from resources.settings import Settings
+from warehouse.connection import Warehouse
+from warehouse.contracts import table
+from warehouse.writer import replace_rows
+
+CONTENT = "embeddings"
+"""What lineage.partitions calls the whole stage."""
+
+
+def content_is_stale(warehouse: Warehouse, settings: Settings, now: datetime) -> bool:
+    """Whether videos, media, outcomes, settings or code have changed since content was last brought up to date."""
+    rows = warehouse.query(
+        """SELECT input_version FROM lineage.partitions WHERE "table" = $name AND partition = 'done' """,
+        {"name": CONTENT},
+    ).to_pylist()
+    done = rows[0]["input_version"] if rows else None
+    return done != content_version(warehouse, settings, now)
+
+
+def content_version(warehouse: Warehouse, settings: Settings, now: datetime) -> str:
+    """Fingerprint of everything that the stage is made from; taken before it begins."""
+    rows = warehouse.query(
+        """SELECT (SELECT bit_xor(hash(landing_id, contract_version)) FROM raw.landings) AS landings,
+                  (SELECT bit_xor(hash(source, video_id, kind, uri, state, content_id)) FROM raw.media) AS media,
+                  (SELECT count(*) FROM raw.media WHERE state IN ('pending', 'retryable') AND next_try_at <= $now) AS due,
+                  (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
+                   WHERE "table" IN ('features.content', 'features.targets')) AS features""",
+        {"now": now},
+    ).to_pylist()
+    refits = (now.date() - settings.first_origin).days // (7 * settings.embeddings.refit_weeks)
+    said = [rows[0], refits, settings.embeddings.model_dump_json(), settings.media.model_dump_json(), _code_version()]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def begin_content(warehouse: Warehouse, settings: Settings, *, run_id: str, now: datetime) -> None:
+    """Notes what the stage is about to be made from."""
+    _record(warehouse, "begun", content_version(warehouse, settings, now), run_id, now)
+
+
+def finish_content(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
+    """Notes that the stage is made from what this run began with; a run that another has overtaken notes nothing."""
+    begun = warehouse.query(
+        """SELECT input_version FROM lineage.partitions
+           WHERE "table" = $name AND partition = 'begun' AND run_id = $run_id""",
+        {"name": CONTENT, "run_id": run_id},
+    ).to_pylist()
+    if begun:
+        _record(warehouse, "done", begun[0]["input_version"], run_id, now)
+
+
+def _record(warehouse: Warehouse, partition: str, version: str, run_id: str, now: datetime) -> None:
+    written = pa.table(
+        {
+            "table": [CONTENT],
+            "partition": [partition],
+            "input_version": [version],
+            "rows": [0],
+            "run_id": [run_id],
+            "written_at": pa.array([now], pa.timestamp("us")),
+        }
+    )
+    with warehouse.write() as con:
+        replace_rows(con, table("lineage.partitions"), written, {"table": CONTENT, "partition": partition})
+
+
+@cache
+def _code_version() -> str:
+    here = Path(__file__).parent
+    files = [path for folder in (here, here.parent / "clusters") for path in sorted(folder.iterdir())]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files if path.suffix in (".py", ".sql"))).hexdigest()
