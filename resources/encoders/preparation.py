@@ -1,17 +1,19 @@
 """What is done to content before a pretrained model sees it: the same arrays as the model's own processor makes, without torch.
 
-Used by the batched encoders and by ONNX Runtime alike, so that both see the same. No model is here. Imported lazily only.
+Used by the batched encoders and by ONNX Runtime alike, so that both see the same. No model is here.
 """
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from resources.encoders.base import FRAMES, SAMPLE_RATE, Content, EncoderError, Vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 Array = np.ndarray[Any, Any]
 _CHARACTERS_PER_TOKEN = 32
@@ -147,6 +149,8 @@ class ImagePreparation:
     """
 
     def __init__(self, encoder: str, folder: Path) -> None:
+        from PIL.Image import Resampling
+
         config = read_json(
             encoder,
             folder,
@@ -154,7 +158,7 @@ class ImagePreparation:
             "AutoImageProcessor.from_pretrained(...).save_pretrained(folder)",
         )
         self._exact, self._shortest, self._crop = _geometry(encoder, config)
-        self._resample = Image.Resampling(int(config.get("resample", Image.Resampling.BILINEAR)))
+        self._resample = Resampling(int(config.get("resample", Resampling.BILINEAR)))
         mean, std = (np.asarray(config.get(key) or default, np.float32) for key, default in
                      zip(("image_mean", "image_std"), _MEAN_STD, strict=True))  # fmt: skip
         self._factor = np.float32(config.get("rescale_factor") or 1 / 255) / std
@@ -174,13 +178,13 @@ class ImagePreparation:
         """`pixel_values`, float32 [n, 3, height, width]."""
         return {"pixel_values": np.stack([self.pixels(picture) for picture in pieces])}
 
-    def pixels(self, picture: Image.Image) -> Vectors:
+    def pixels(self, picture: "Image.Image") -> Vectors:
         """One picture as float32 [3, height, width]."""
         rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
         values = np.asarray(self._resized(rgb), np.float32) * self._factor + self._offset
         return np.ascontiguousarray(values.transpose(2, 0, 1))
 
-    def _resized(self, picture: Image.Image) -> Image.Image:
+    def _resized(self, picture: "Image.Image") -> "Image.Image":
         width, height = picture.size
         if self._exact:
             return picture.resize(self._exact[::-1], self._resample)
@@ -253,6 +257,8 @@ class FramesPreparation:
 
     def inputs(self, pieces: Sequence[Any]) -> dict[str, Array]:
         """`pixel_values`, float32 [n, frames, 3, height, width]."""
+        from PIL import Image
+
         films = [np.stack([self._pictures.pixels(Image.fromarray(frame)) for frame in film]) for film in pieces]
         return {"pixel_values": np.stack(films)}
 
