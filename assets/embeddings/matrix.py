@@ -88,6 +88,7 @@ def read_vectors(
         EncoderError: The lengths of the vectors differ.
     """
     con.execute(f"SET memory_limit = '{_MEMORY}'")
+    con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
     counted = con.execute(f"SELECT count(*), min(len(v)), max(len(v)) FROM ({query}) t(id, v)", parameters).fetchone()
     assert counted is not None
     n, shortest, longest = counted
