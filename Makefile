@@ -31,7 +31,7 @@ check: dev           ## lint, types, import directions, definitions
 	$(BIN)/lint-imports
 	$(BIN)/dg check defs
 
-bench: install       ## every figure, beside its reference
+bench: dev           ## every figure, beside its reference
 	$(BIN)/python -m benchmarks
 
 up: install          ## UI, daemon, schedules and sensors on UPSWELL_HOME (default ./var)

@@ -34,14 +34,15 @@ def bring_up_to_date(
         fusion = _fusion_of(warehouse, origin)
         if fusion is None:
             continue
-        anew = anew or _made_from(warehouse, origin) != input_version(fusion)
-        if not anew:
+        made_from = _made_from(warehouse, origin)
+        if not anew and made_from == input_version(fusion) and not _grown(warehouse, fusion, origin):
             found = _count(warehouse, origin)
             assigned = assign_new(warehouse, origin) if found else 0
             rows.append({"origin": origin, "done": f"{assigned:,} videos assigned", "styles": found})
             continue
         progress(f"styles of {origin}")
         summary = fit_styles(warehouse, settings, fusion, origin, now, run_id, progress)
+        anew = anew or made_from is not None or summary.reason is None
         said = summary.reason or f"fitted on {summary.fitted:,}, {summary.assigned:,} videos assigned"
         figures = {"silhouette": summary.silhouette, "stability": summary.stability, **summary.events}
         rows.append({"origin": origin, "done": said, "styles": summary.k, **figures})
@@ -56,6 +57,17 @@ def latest_styles(warehouse: Warehouse) -> list[dict[str, Any]]:
            ORDER BY size DESC, style_id"""
     ).to_pylist()
     return rows
+
+
+def _grown(warehouse: Warehouse, fusion: str, origin: date) -> bool:
+    """Whether an archive has brought videos since that belong to those an origin's styles are fitted on."""
+    rows = warehouse.query(
+        """SELECT (SELECT count(*) FROM embeddings.fused f JOIN features.content c USING (source, video_id)
+                   WHERE f.fusion = $fusion AND f.vector IS NOT NULL AND c.anchor_at < $origin AND c.known_at < $origin)
+                > (SELECT count(*) FROM clusters.assignments WHERE origin = $origin AND fitted) AS grown""",
+        {"fusion": fusion, "origin": origin},
+    )
+    return bool(rows.to_pylist()[0]["grown"])
 
 
 def _count(warehouse: Warehouse, origin: date) -> int:

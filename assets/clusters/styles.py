@@ -45,7 +45,6 @@ from warehouse.writer import replace_rows
 
 EXEMPLARS = 8
 TABLES = ("clusters.fits", "clusters.styles", "clusters.sizes", "clusters.assignments")
-_TYPES = {**ARROW_TYPES, "FLOAT[]": pa.list_(pa.float32())}
 
 
 class StylesError(ValueError):
@@ -395,7 +394,7 @@ def _chosen(warehouse: Warehouse, origin: date) -> tuple[str, str]:
 
 def _arrow(full_name: str, rows: Sequence[Row]) -> pa.Table:
     """Rows as a table of the declared columns and types."""
-    schema = pa.schema([(column.name, _TYPES[column.type]) for column in table(full_name).columns])
+    schema = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in table(full_name).columns])
     return pa.Table.from_pylist(list(rows), schema=schema)
 
 

@@ -12,6 +12,7 @@ ARROW_TYPES = {
     "DOUBLE": pa.float64(),
     "VARCHAR": pa.string(),
     "VARCHAR[]": pa.list_(pa.string()),
+    "FLOAT[]": pa.list_(pa.float32()),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us"),
 }

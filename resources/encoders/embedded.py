@@ -13,8 +13,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from resources.encoders.base import Content, EncoderError, Modality, Precision, Vectors
+from resources.encoders.memory import DescriptorMemory
 
 Array = np.ndarray[Any, Any]
+_MEMORY = DescriptorMemory()
 _SPREAD = 8.0
 """Standard deviations at which a descriptor is cut, so that one odd content does not outweigh all others."""
 
@@ -85,7 +87,9 @@ class DescribedEncoder:
         Raises:
             EncoderError: There are too few contents, or nothing in them varies.
         """
-        return self.fit_described(self.describe(contents))
+        if not len(contents):
+            raise EncoderError(f"{self.name}: 0 contents are too few to fit on; 2 is the least")
+        return self.fit_described(self._described(contents))
 
     def fit_described(self, raw: Vectors) -> Self:
         """`fit` on what `describe` gave; rows that are not finite are left out."""
@@ -131,7 +135,10 @@ class DescribedEncoder:
 
     def encode(self, batch: Sequence[Content]) -> Vectors:
         """Vectors of shape (len(batch), dim)."""
-        return self.project(self.describe(batch)) if len(batch) else np.empty((0, self.dim), np.float32)
+        return self.project(self._described(batch)) if len(batch) else np.empty((0, self.dim), np.float32)
+
+    def _described(self, batch: Sequence[Content]) -> Vectors:
+        return _MEMORY.described(f"{self.name} {self.preprocessing}", batch, self.describe)
 
     def save(self, path: Path) -> None:
         """Writes what was fitted."""

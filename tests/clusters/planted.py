@@ -27,7 +27,6 @@ WORDS = (
     ("guitar", "chord", "#cover"),
     ("trail", "hike", "peak"),
 )
-_TYPES = {**ARROW_TYPES, "FLOAT[]": pa.list_(pa.float32())}
 
 
 def planted_settings() -> Settings:
@@ -81,7 +80,7 @@ def declared_rows(full_name: str, frame: pd.DataFrame) -> pa.Table:
     lists = {name: frame[name].tolist() for name in frame.columns}
     return pa.table(
         {
-            column.name: pa.array(lists.get(column.name, [None] * len(frame)), _TYPES[column.type], from_pandas=True)
+            column.name: pa.array(lists.get(column.name, [None] * len(frame)), ARROW_TYPES[column.type], from_pandas=True)
             for column in columns
         }
     )
