@@ -89,16 +89,19 @@ def read_vectors(
     """
     con.execute(f"SET memory_limit = '{_MEMORY}'")
     con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
-    counted = con.execute(f"SELECT count(*), min(len(v)), max(len(v)) FROM ({query}) t(id, v)", parameters).fetchone()
+    counted = con.execute(f"SELECT count(*) FROM ({query})", parameters).fetchone()
     assert counted is not None
-    n, shortest, longest = counted
-    if shortest != longest:
-        raise EncoderError(f"the vectors have from {shortest} to {longest} numbers: they are not of one encoder")
-    ids = np.empty(n, object)
-    vectors = np.empty((n, longest or 0), np.float32)
+    ids = np.empty(counted[0], object)
+    vectors: Vectors = np.empty((0, 0), np.float32)
     at = 0
     for rows in con.execute(query, parameters).to_arrow_reader(_ROWS):
         stop = at + rows.num_rows
+        lengths = np.diff(rows.column(1).offsets.to_numpy())
+        if not at:
+            vectors = np.empty((len(ids), int(lengths[0])), np.float32)
+        if (lengths != vectors.shape[1]).any():
+            odd = int(lengths[lengths != vectors.shape[1]][0])
+            raise EncoderError(f"vectors have {vectors.shape[1]} numbers, and {odd}: they are not of one encoder")
         ids[at:stop] = rows.column(0).to_numpy(zero_copy_only=False)
         vectors[at:stop] = rows.column(1).flatten().to_numpy().reshape(rows.num_rows, -1)
         at = stop
