@@ -15,7 +15,7 @@ from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from resources.simulator.media import write_media
 
-SOUNDS, CLIPS = 1200, 60
+SOUNDS, CLIPS = 1000, 40
 """Videos that get a sound, and a clip: enough to see what they add, few enough for a demo."""
 
 

@@ -49,6 +49,7 @@ def permutation_importance(
     origin: date,
     seed: int = 0,
     repeats: int = REPEATS,
+    columns: bool = True,
 ) -> pd.DataFrame:
     """Increase of the mean loss per group and per column: rows of `evaluations.importance`, largest first in each level.
 
@@ -60,6 +61,7 @@ def permutation_importance(
         origin: The origin it was fitted at.
         seed: Seed of the shuffles.
         repeats: Shuffles per group or column.
+        columns: Whether single columns are shuffled too, not groups alone.
     """
     features = without_labels(test).reset_index(drop=True)
     truth = pd.DataFrame({"value": test["value"].to_numpy(), "label": np.nan if label is None else label})
@@ -68,6 +70,8 @@ def permutation_importance(
     orders = [rng.permutation(len(features)) for _ in range(repeats)]
     rows = []
     for level, feature, names in _shuffled_together(fitted.schema, features):
+        if level == "column" and not columns:
+            continue
         worse = []
         for order in orders:
             shuffled = features.assign(**{name: features[name].to_numpy()[order] for name in names})

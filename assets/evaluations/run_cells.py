@@ -137,8 +137,11 @@ def _work(frame: pd.DataFrame, settings: Settings, cell: Cell, origin: date, kee
         return _Work(result)
     train, test = split(frame, origin)
     label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
-    measured = [result.fitted[name] for name in (default_for(result.task), "boosting_all") if name in result.fitted]
-    importance = pd.concat([permutation_importance(each, result.task, test, label, origin) for each in measured])
+    default, content = default_for(result.task), result.fitted.get("boosting_all")
+    importance = permutation_importance(result.fitted[default], result.task, test, label, origin)
+    if content is not None:  # of its many columns, the groups say enough
+        groups = permutation_importance(content, result.task, test, label, origin, columns=False)
+        importance = pd.concat([importance, groups], ignore_index=True)
     return _Work(result, importance=importance, curve=learning_curve(frame, settings, cell.target, cell.cutoff, origin))
 
 

@@ -80,7 +80,9 @@ def declared_rows(full_name: str, frame: pd.DataFrame) -> pa.Table:
     lists = {name: frame[name].tolist() for name in frame.columns}
     return pa.table(
         {
-            column.name: pa.array(lists.get(column.name, [None] * len(frame)), ARROW_TYPES[column.type], from_pandas=True)
+            column.name: pa.array(
+                lists.get(column.name, [None] * len(frame)), ARROW_TYPES[column.type], from_pandas=True
+            )
             for column in columns
         }
     )

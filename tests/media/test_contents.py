@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from resources.media import films
+from resources.media import contents, films
 from resources.media.contents import load_frames, load_image, load_sound, prepare, prepare_stored
 from resources.media.formats import sniff
 from resources.media.states import MediaError
@@ -234,3 +234,15 @@ def test_formats_are_told_by_their_beginning() -> None:
     assert sniff(b"\0\0\0\x1cftypheic") == (None, "image/heic")
     assert sniff(b"") == (None, "application/octet-stream")
     assert sniff(b"G" + b"\0" * 187 + b"G" + b"\0" * 10) == ("video", "video/mp2t")
+
+
+def test_a_plain_wav_is_read_as_ffmpeg_reads_it(store: MediaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    sound = make.wav(1.5)
+    quick = prepared(store, sound)
+    monkeypatch.setattr(contents, "_plain_wav", lambda path: None)
+    patient = prepared(store, sound)
+    assert quick["sound_id"] == patient["sound_id"]
+    assert quick["duration_s"] == pytest.approx(patient["duration_s"], abs=0.01)
+    assert {name: value for name, value in quick.items() if name != "duration_s"} == {
+        name: value for name, value in patient.items() if name != "duration_s"
+    }
