@@ -15,8 +15,8 @@ from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from resources.simulator.media import write_media
 
-SOUNDS, CLIPS = 1000, 40
-"""Videos that get a sound, and a clip: enough to see what they add, few enough for a demo."""
+THUMBNAILS, SOUNDS, CLIPS = 3000, 800, 40
+"""Videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
 
 
 def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     stage("building features and targets")
     runs.build_features()
     stage("drawing pictures and sounds, finding styles")
-    index = write_media(config, folder / "simulated_media", sounds=SOUNDS, clips=CLIPS)
+    index = write_media(config, folder / "simulated_media", thumbnails=THUMBNAILS, sounds=SOUNDS, clips=CLIPS)
     media = {"folder": str(index.parent), "index": str(index), "source": "simulator"}
     runs.execute("content", config={"ops": {"media": {"config": media}}})
     grid = Grid()

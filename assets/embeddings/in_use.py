@@ -4,7 +4,7 @@ How an encoder is fitted and kept is in `refits`, what it does in `resources/enc
 """
 
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 
 from assets.embeddings.encode import Load
@@ -25,15 +25,14 @@ def content_origins(warehouse: Warehouse, settings: Settings, now: datetime) -> 
     """The origins at which what is fitted on content is fitted: encoders, coordinates and styles alike.
 
     The first one comes when enough contents of the first required modality (of text, where none is required) were known,
-    the last one after the newest content: where nothing became known there is nothing to fit anew.
+    the last one not after the newest content.
     """
     required = settings.embeddings.required
     since = first_known(warehouse, required[0] if required else "text", settings.embeddings.min_fit)
     if since is None:
         return []
     newest = warehouse.query("SELECT max(known_at) AS at FROM embeddings.contents WHERE rank = 1").to_pylist()[0]["at"]
-    until = min(now, newest + timedelta(weeks=settings.embeddings.refit_weeks))
-    return due_origins(settings, since, until)
+    return due_origins(settings, since, min(now, newest))
 
 
 def fit_due(warehouse: Warehouse, settings: Settings, modality: Modality, *, now: datetime, run_id: str) -> list[date]:

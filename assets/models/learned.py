@@ -196,7 +196,7 @@ class VideoBoosting(ScalarsBoosting):
     sees = frozenset({"video"})
 
 
-class ContentBoosting(HistGradientBoostingForecaster):
+class ContentBoosting(ScalarsBoosting):
     """The default on everything: scalars, fused vectors, how a video looks and sounds, its style, its neighbours' outcomes."""
 
     name = "boosting_all"

@@ -31,7 +31,7 @@ FATES = {"absent": 0.02, "missing": 0.01, "duplicate": 0.02, "truncated": 0.008,
 
 
 def media_truth(
-    config: SimulatorConfig, *, thumbnails: bool = True, sounds: int = 0, clips: int = 0
+    config: SimulatorConfig, *, thumbnails: int | None = None, sounds: int = 0, clips: int = 0
 ) -> pandas.DataFrame:
     """One row per medium that `write_media` deals with under the same arguments.
 
@@ -46,7 +46,7 @@ def write_media(
     config: SimulatorConfig,
     folder: Path,
     *,
-    thumbnails: bool = True,
+    thumbnails: int | None = None,
     sounds: int = 0,
     clips: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -56,7 +56,7 @@ def write_media(
     Args:
         config: What to simulate; the same one gives the same bytes. Without dirt every medium is whole.
         folder: Where the files go; made if absent, files of the same names are replaced.
-        thumbnails: Whether videos have thumbnails.
+        thumbnails: How many videos, drawn at random, have a thumbnail; None for all.
         sounds: How many videos, drawn at random, have a sound.
         clips: How many of them also have a clip (all have one, if there are more clips than sounds).
         progress: Called with (media done, media in all) after each hundred and at the end.
@@ -80,10 +80,10 @@ def write_media(
     return _write_index(plan[plan["fate"] != "absent"], folder)
 
 
-def _plan(world: World, thumbnails: bool, sounds: int, clips: int) -> pandas.DataFrame:
+def _plan(world: World, thumbnails: int | None, sounds: int, clips: int) -> pandas.DataFrame:
     config, videos = world.config, world.videos
     order = config.stream("media").permutation(len(videos))
-    chosen = {"thumbnail": np.arange(len(videos) if thumbnails else 0)}
+    chosen = {"thumbnail": np.sort(order[: len(videos) if thumbnails is None else thumbnails])}
     chosen |= {"audio": np.sort(order[:sounds]), "video": np.sort(order[:clips])}
     parts = [_plan_kind(world, kind, rows) for kind, rows in chosen.items()]
     plan = pandas.concat(parts, ignore_index=True).sort_values(["video", "kind"], ignore_index=True)

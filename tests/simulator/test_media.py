@@ -33,14 +33,14 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(folder: Path
     write_media(SMALL, tmp_path / "again", **ASKED)
     assert contents(tmp_path / "again") == contents(folder)
     other = SimulatorConfig(seed=5, channels=20, videos_per_day=20, days=20)
-    write_media(other, tmp_path / "other", thumbnails=False, sounds=5)
+    write_media(other, tmp_path / "other", thumbnails=0, sounds=5)
     sounds = {content for content in contents(tmp_path / "other").values() if content[:4] == b"RIFF"}
     assert sounds and not sounds & set(contents(folder).values())
 
 
 def test_what_one_video_shows_does_not_depend_on_which_others_are_drawn(folder: Path, tmp_path: Path) -> None:
-    write_media(SMALL, tmp_path, thumbnails=False, sounds=30)
-    few = media_truth(SMALL, thumbnails=False, sounds=30)
+    write_media(SMALL, tmp_path, thumbnails=0, sounds=30)
+    few = media_truth(SMALL, thumbnails=0, sounds=30)
     whole = few[few["fate"] == "whole"]["path"]
     assert len(whole) > 20
     assert all((tmp_path / path).read_bytes() == (folder / path).read_bytes() for path in whole)
@@ -49,7 +49,7 @@ def test_what_one_video_shows_does_not_depend_on_which_others_are_drawn(folder: 
 def test_landings_and_truth_are_those_without_media(folder: Path, tmp_path: Path) -> None:
     before = truth(SMALL)
     write_landings(SMALL, tmp_path / "before")
-    write_media(SMALL, tmp_path / "media", thumbnails=False, sounds=1)
+    write_media(SMALL, tmp_path / "media", thumbnails=0, sounds=1)
     write_landings(SMALL, tmp_path / "after")
     assert contents(tmp_path / "before") == contents(tmp_path / "after")
     pandas.testing.assert_frame_equal(before, truth(SMALL))
@@ -126,7 +126,7 @@ def test_without_dirt_every_medium_is_whole() -> None:
 
 
 def test_nothing_asked_for_is_an_empty_index(tmp_path: Path) -> None:
-    assert write_media(SMALL, tmp_path, thumbnails=False).read_text() == ",".join(INDEX) + "\n"
+    assert write_media(SMALL, tmp_path, thumbnails=0).read_text() == ",".join(INDEX) + "\n"
 
 
 def test_clips_of_hype_move_and_cut_more_than_those_of_plain() -> None:
