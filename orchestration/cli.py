@@ -352,7 +352,9 @@ def predict(
 @app.command()
 def similar(
     query: Annotated[str, typer.Argument(help="A video (id, or source/id), a text, or the path of a picture.")],
-    modality: Annotated[Compared, typer.Option("--in", help="What is compared.")] = Compared.fused,
+    modality: Annotated[
+        Compared | None, typer.Option("--in", help="What is compared; else what fits the query.")
+    ] = None,
     before: Annotated[str | None, typer.Option(help="Only videos anchored before this time (ISO, UTC).")] = None,
     k: Annotated[int, typer.Option("-k", help="How many.", min=1)] = 10,
     home: HomeOption = None,
@@ -367,7 +369,7 @@ def similar(
         warehouse.home,
         settings,
         query,
-        modality=modality.value,
+        modality=None if modality is None else modality.value,
         k=k,
         before=_time(before, "--before"),
     )

@@ -15,8 +15,8 @@ from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from resources.simulator.media import write_media
 
-THUMBNAILS, SOUNDS, CLIPS = 3000, 800, 40
-"""Videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
+THUMBNAILS, SOUNDS, CLIPS = 0.4, 0.12, 0.005
+"""Shares of the videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
 
 
 def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -40,7 +40,9 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     stage("building features and targets")
     runs.build_features()
     stage("drawing pictures and sounds, finding styles")
-    index = write_media(config, folder / "simulated_media", thumbnails=THUMBNAILS, sounds=SOUNDS, clips=CLIPS)
+    videos = days * videos_per_day
+    thumbnails, sounds, clips = (round(share * videos) for share in (THUMBNAILS, SOUNDS, CLIPS))
+    index = write_media(config, folder / "simulated_media", thumbnails=thumbnails, sounds=sounds, clips=clips)
     media = {"folder": str(index.parent), "index": str(index), "source": "simulator"}
     runs.execute("content", config={"ops": {"media": {"config": media}}})
     grid = Grid()

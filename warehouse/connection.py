@@ -327,6 +327,7 @@ def scratch(directory: Path | None = None) -> duckdb.DuckDBPyConnection:
 def _connect(database: str, spill: Path) -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(database, config={**_CONFIG, "temp_directory": str(_spill_directory(spill))})
     con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
     return con
 
 

@@ -102,7 +102,8 @@ def fused(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     rows = []
     for origin in content_origins(home.warehouse, home.settings, home.now()):
         done = fuse_videos(home.warehouse, home.settings, origin, home.now())
-        rows.append({"origin": origin, **vars(done)})
+        if done is not None:
+            rows.append({"origin": origin, **vars(done)})
     return dg.MaterializeResult(metadata={"by origin": markdown(rows)})
 
 
@@ -116,7 +117,7 @@ def neighbours(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeR
     for fusion in fusions:
         for target in targets_of(settings):
             context.log.info(f"neighbours of {fusion['origin']}, {target}")
-            written = find_neighbours(warehouse, settings, fusion["fusion"], target, home.now())
+            written = find_neighbours(warehouse, settings, fusion["fusion"], target, home.now(), run_id=context.run_id)
             rows.append({"origin": fusion["origin"], "target": target, "written": written})
     return dg.MaterializeResult(metadata={"written": markdown(rows)})
 

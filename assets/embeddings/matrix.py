@@ -88,7 +88,6 @@ def read_vectors(
         EncoderError: The lengths of the vectors differ.
     """
     con.execute(f"SET memory_limit = '{_MEMORY}'")
-    con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
     counted = con.execute(f"SELECT count(*) FROM ({query})", parameters).fetchone()
     assert counted is not None
     ids = np.empty(counted[0], object)

@@ -21,9 +21,10 @@ from assets.evaluations.learning_curve import learning_curve
 from assets.evaluations.rows import as_arrow
 from assets.features.frame import features_fingerprint, load_frame
 from assets.models.columns import Schema
-from assets.models.forecasters import default_for
+from assets.models.forecasters import default_for, sees_content
 from assets.models.labels import ViralLabel
 from assets.models.predictor import FOLDER, save
+from assets.models.task import Task
 from assets.models.training_set import freeze
 from resources.settings import Settings, midnight
 from warehouse.connection import Warehouse
@@ -102,10 +103,14 @@ def run_cells(
         wanted = [origin for origin in asked if done.get(str(origin)) != versions[origin]]
         progress.unchanged += len(asked) - len(wanted)
         random = bool(origins) and origins[-1] in asked and done.get("random") != frames.random_version(origins)
-        tasks = [delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1]) for origin in wanted]
+        # The latest origin also measures importance: started first, it leaves no core waiting at the end.
+        tasks = [
+            delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1])
+            for origin in sorted(wanted, reverse=True)
+        ]
         tasks += [delayed(_contrast)(frames.at(origins[-1]), settings, cell, origins)] if random else []
         workers = max(min(len(tasks), cpu_count()), 1)
-        for work in Parallel(n_jobs=workers, return_as="generator")(tasks):
+        for work in Parallel(n_jobs=workers, return_as="generator_unordered")(tasks):
             progress.unavailable.update(work.result.unavailable)
             if work.random:
                 _store_random(warehouse, cell, work.result, Made(frames.random_version(origins), run_id, now))
@@ -156,11 +161,12 @@ class _Frames:
     def __init__(self, warehouse: Warehouse, settings: Settings, cell: Cell) -> None:
         self.warehouse, self.settings, self.cell = warehouse, settings, cell
         self.scalars = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
-        self.content: dict[date | None, pd.DataFrame] = {}
+        self.content: dict[date | None, pd.DataFrame] = {None: self.scalars}
+        self.asked = sees_content(Task.of(settings, cell.target, cell.cutoff))
 
     def at(self, origin: date) -> pd.DataFrame:
-        """The frame as an origin sees it."""
-        fitted = content_origin(self.warehouse, origin)
+        """The frame as an origin sees it; without content where no forecaster reads it."""
+        fitted = content_origin(self.warehouse, origin) if self.asked else None
         if fitted not in self.content:
             self.content[fitted] = add_content(
                 self.scalars,

@@ -65,6 +65,11 @@ def unavailable(name: str) -> str | None:
     return reason() if reason else None
 
 
+def sees_content(task: Task) -> bool:
+    """Whether any forecaster that exists for a task reads more than scalars and titles."""
+    return any(getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS for name in names_for(task))
+
+
 def lacks(name: str, train: pd.DataFrame) -> str | None:
     """Why a forecaster that sees content has nothing to see in some training rows, or None.
 

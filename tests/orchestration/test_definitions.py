@@ -55,6 +55,8 @@ def test_groups_follow_the_way_of_the_data(specs: dict[str, dg.AssetSpec]) -> No
     assert {spec.group_name for spec in specs.values()} == {
         "raw",
         "features",
+        "embeddings",
+        "clusters",
         "models",
         "evaluations",
         "lineage",
@@ -68,6 +70,8 @@ def test_every_declared_table_has_a_blocking_contract_check(definitions: dg.Defi
     beside = {
         "raw.landing_days": "raw/landings:landing_days_contract",
         "raw.duplicates": "raw/landings:duplicates_contract",
+        "embeddings.failures": "embeddings/encoders:failures_contract",
+        "embeddings.fusions": "embeddings/fused:fusions_contract",
         "lineage.partitions": "lineage/columns:partitions_contract",
     }
     expected = {beside.get(name, f"{name.replace('.', '/')}:contract") for name in load_tables()}
