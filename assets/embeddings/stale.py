@@ -17,7 +17,12 @@ CONTENT = "embeddings"
 
 
 def content_is_stale(warehouse: Warehouse, settings: Settings, now: datetime) -> bool:
-    """Whether videos, media, outcomes, settings or code have changed since content was last brought up to date."""
+    """Whether videos, media, outcomes, settings or code have changed since content was last brought up to date.
+
+    Without any landing there is no content.
+    """
+    if not warehouse.query("SELECT 1 FROM raw.landings LIMIT 1").num_rows:
+        return False
     rows = warehouse.query(
         """SELECT input_version FROM lineage.partitions WHERE "table" = $name AND partition = 'done' """,
         {"name": CONTENT},

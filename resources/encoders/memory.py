@@ -7,10 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from joblib import Parallel, cpu_count, delayed
 
 from resources.encoders.base import Content, Vectors
 
 MOST_BYTES = 256 << 20
+_PART = 256
+"""Contents that a process describes at a time."""
 
 
 class DescriptorMemory:
@@ -37,7 +40,7 @@ class DescriptorMemory:
             rows = {key: self._rows[key] for key in keys if key in self._rows}
         wanted = {key: content for key, content in zip(keys, batch, strict=True) if key not in rows}
         if wanted:
-            made = dict(zip(wanted, describe(list(wanted.values())), strict=True))
+            made = dict(zip(wanted, _by_all_cores(describe, list(wanted.values())), strict=True))
             rows |= made
             self._remember(made)
         return np.stack([rows[key] for key in keys])
@@ -49,6 +52,15 @@ class DescriptorMemory:
                 self._rows[key] = row.copy()
             while self._bytes > self.most_bytes:
                 self._bytes -= self._rows.popitem(last=False)[1].nbytes
+
+
+def _by_all_cores(describe: Callable[[Sequence[Content]], Vectors], contents: list[Content]) -> list[Vectors]:
+    """The descriptors of contents, row by row; many are shared out among processes."""
+    parts = [contents[start : start + _PART] for start in range(0, len(contents), _PART)]
+    if len(parts) < 2:
+        return [row for part in parts for row in describe(part)]
+    workers = min(cpu_count(), len(parts))
+    return [row for rows in Parallel(n_jobs=workers)(delayed(describe)(part) for part in parts) for row in rows]
 
 
 def _digest(kind: str, content: Any) -> bytes:

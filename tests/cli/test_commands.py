@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Upswell
+from tests.media import make
 from tests.orchestration.small_home import contents
 from warehouse.connection import Warehouse
 
@@ -39,6 +40,8 @@ def strict(text: str) -> Any:
         ("run",),
         ("evaluate",),
         ("quarantine", "list"),
+        ("styles",),
+        ("similar", "how to cook pancakes"),
         ("sql", "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, DATE '2025-01-01' AS c, [1, NULL] AS d, {'x': 1} AS e"),
         ("audit", "--samples", "5"),
     ],
@@ -211,3 +214,52 @@ def test_doctor_finds_a_wrong_settings_file(upswell: Upswell, small_home: Path) 
     said = upswell("doctor", "--json")
     assert said.code == 1
     assert [finding["what"] for finding in strict(said.out) if finding["state"] == "wrong"] == ["upswell.yaml"]
+
+
+def test_similar_finds_the_video_itself_first_and_keeps_to_the_time(upswell: Upswell, shared_home: Path) -> None:
+    with Warehouse(shared_home).read() as con:
+        row = con.execute(
+            "SELECT f.video_id, c.anchor_at FROM embeddings.fused f JOIN features.content c USING (source, video_id) "
+            "WHERE f.vector IS NOT NULL ORDER BY c.anchor_at DESC LIMIT 1"
+        ).fetchone()
+    assert row is not None
+    video, anchor = row
+    found = strict(upswell("similar", video, "--home", str(shared_home), "--json").out)
+    assert len(found) == 10
+    assert all(one["video_id"] != video for one in found) or found[0]["video_id"] == video
+    assert [one["cosine"] for one in found] == sorted((one["cosine"] for one in found), reverse=True)
+    before = anchor.replace(hour=0, minute=0, second=0, microsecond=0)
+    said = upswell("similar", video, "--before", before.isoformat(), "--home", str(shared_home), "--json")
+    assert all(one["anchor_at"] < before.isoformat() for one in strict(said.out))
+
+
+def test_styles_have_names_and_sizes_that_add_up(upswell: Upswell, shared_home: Path) -> None:
+    found = strict(upswell("styles", "--home", str(shared_home), "--json").out)
+    with Warehouse(shared_home).read() as con:
+        fitted = con.execute("SELECT count(*) FROM clusters.assignments WHERE fitted").fetchone()
+    assert fitted is not None and sum(one["size"] for one in found) == fitted[0] > 0
+    assert len({one["name"] for one in found}) == len(found) >= 2
+
+
+def test_a_folder_of_pictures_becomes_contents(upswell: Upswell, tmp_path: Path) -> None:
+    (tmp_path / "media").mkdir()
+    (tmp_path / "media" / "v1.png").write_bytes(make.picture(kind="PNG"))
+    (tmp_path / "media" / "v2.png").write_bytes(b"no picture")
+    arguments = (
+        "ingest",
+        str(tmp_path / "media"),
+        "--as",
+        "media",
+        "--source",
+        "demo",
+        "--home",
+        str(tmp_path / "home"),
+    )
+    (first,) = strict(upswell(*arguments, "--json").out)
+    (again,) = strict(upswell(*arguments, "--json").out)
+    assert (first["rows_read"], first["accepted"], first["already_known"]) == (2, 2, False)
+    assert again["already_known"] is True
+    with Warehouse(tmp_path / "home").read() as con:
+        states = con.execute("SELECT video_id, state, reason FROM raw.media ORDER BY video_id").fetchall()
+    assert states == [("v1", "done", None), ("v2", "terminal", "unsupported")]
+    assert upswell("ingest", str(tmp_path / "media"), "--as", "media", "--home", str(tmp_path / "home")).code == 2
