@@ -15,7 +15,7 @@ from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from resources.simulator.media import write_media
 
-THUMBNAILS, SOUNDS, CLIPS = 1.0, 0.11, 0.005
+THUMBNAILS, SOUNDS, CLIPS = 0.85, 0.11, 0.005
 """Shares of the videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
 
 
