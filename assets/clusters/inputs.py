@@ -21,7 +21,7 @@ INTERPRETED = (*(name for name in MEASURES if name != "duration_s"), "colour_ent
 """Columns of `embeddings.interpretation` that describe styles."""
 _VIDEOS = """
     SELECT f.source, f.video_id, f.vector, c.anchor_at, c.known_at, c.channel_id, c.title, c.title_length, c.title_words,
-           c.duration_s
+           c.duration_s, f.has_image OR f.has_video AS pictured
     FROM embeddings.fused f
     JOIN features.content c ON c.source = f.source AND c.video_id = f.video_id
     WHERE f.fusion = $fusion AND f.vector IS NOT NULL"""
@@ -39,7 +39,8 @@ class Videos:
     """Videos with a fused vector, sorted by source and id.
 
     Attributes:
-        rows: source, video_id, key, anchor_at, known_at, channel_id, title, title_length, title_words, duration_s.
+        rows: source, video_id, key, anchor_at, known_at, channel_id, title, title_length, title_words, duration_s,
+            pictured (whether there is anything to look at).
         vectors: Their vectors, of shape (n, d), all finite.
         left_out: How many had a vector with NaN or infinity in it.
     """

@@ -302,12 +302,13 @@ def _dead(origin: date, last: Mapping[str, Any]) -> Row:
 
 
 def _exemplars(members: pd.DataFrame) -> list[str]:
-    """The videos nearest to the centre, each title once, and as far as there are others each channel once."""
-    near = members.sort_values(["distance", "key"])
+    """The videos nearest to the centre: those with a picture first, each title once, each channel once while others last."""
+    near = members.sort_values(["pictured", "distance", "key"], ascending=[False, True, True])
     titled = near["title"].where(near["title"].notna(), near["key"])
     near = near[~titled.duplicated().to_numpy()]
     again = performance.channels(near).duplicated().to_numpy()
-    return [*near["key"][~again], *near["key"][again]][:EXEMPLARS]
+    near = pd.concat([near[~again], near[again]]).sort_values("pictured", ascending=False, kind="stable")
+    return near["key"].tolist()[:EXEMPLARS]
 
 
 def _assignments(

@@ -11,7 +11,7 @@ import pytest
 
 from assets.clusters.gallery import load_gallery
 from assets.clusters.map import map_points
-from assets.clusters.styles import TABLES, StylesError, Summary, assign_new, fit_styles, input_version
+from assets.clusters.styles import TABLES, StylesError, Summary, _exemplars, assign_new, fit_styles, input_version
 from tests.clusters.planted import FUSION, NOW, ORIGIN, SEARCH, WORDS, interpreted, planted_settings, rows_of, world
 from warehouse.connection import Warehouse
 
@@ -224,3 +224,18 @@ def test_gallery_and_map_read_what_was_written(warehouse: Warehouse):
     points = map_points(warehouse, ORIGIN, "views_7d")
     assert len(points) == 260
     assert points["outcome"].notna().all()
+
+
+def test_exemplars_have_pictures_where_there_are_any() -> None:
+    members = pd.DataFrame(
+        {
+            "key": ["demo/a", "demo/b", "demo/c"],
+            "title": ["a", "b", "c"],
+            "channel_id": ["x", "y", "z"],
+            "distance": [0.1, 0.2, 0.3],
+            "pictured": [False, True, True],
+            "video_id": ["a", "b", "c"],
+            "source": "demo",
+        }
+    )
+    assert _exemplars(members) == ["demo/b", "demo/c", "demo/a"]
