@@ -21,6 +21,13 @@ BACKTEST_TABLES = (
 )  # fmt: skip
 FEATURES = [["features", name] for name in ("content", "engagement", "channel", "context", "metrics", "targets")]
 
+CONTENT = [
+    ["embeddings", "coordinates"],
+    ["embeddings", "interpretation"],
+    ["embeddings", "neighbours"],
+    ["clusters", "assignments"],
+]
+
 
 class Grid(dg.Config):
     """What to backtest; what is empty is as the settings say. `origins` 0 means as many as there are."""
@@ -47,7 +54,7 @@ def latest_origins(home: Home, grid: Grid) -> int | None:
         dg.AssetSpec(
             name.split("."),
             group_name=name.split(".")[0],
-            deps=FEATURES,
+            deps=[*FEATURES, *CONTENT],
             partitions_def=weekly,
             code_version="1",
             **describe(name),
@@ -167,7 +174,13 @@ def audits(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResul
 @dg.asset(
     key=["evaluations", "reports"],
     group_name="evaluations",
-    deps=[["evaluations", "metrics"], ["evaluations", "audits"], ["evaluations", "importance"]],
+    deps=[
+        ["evaluations", "metrics"],
+        ["evaluations", "audits"],
+        ["evaluations", "importance"],
+        ["clusters", "styles"],
+        ["clusters", "sizes"],
+    ],
     retry_policy=retry,
     code_version="1",
     **describe("evaluations.reports"),
