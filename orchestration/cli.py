@@ -384,7 +384,14 @@ def styles(home: HomeOption = None, json_: JsonOption = False) -> None:
 
     warehouse, _ = opened(home)
     rows = latest_styles(warehouse)
-    print_json(rows) if json_ else print_table(rows)
+    if json_:
+        print_json(rows)
+        return
+    shown = ("style_id", "name", "size", "event", "lifecycle", "share_slope", "lift", "lift_low", "lift_high")
+    title = f"Styles of {rows[0]['origin']}, lift on {rows[0]['target']}" if rows else "Styles"
+    print_table(
+        [{**{name: row[name] for name in shown}, "terms": ", ".join(row["terms"][:4])} for row in rows], title=title
+    )
 
 
 @app.command()
