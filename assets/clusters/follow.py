@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 from assets.clusters.styles import assign_new, fit_styles, input_version
+from assets.embeddings.fusion import fusion_for
 from assets.embeddings.in_use import content_origins
 from resources.settings import Settings
 from warehouse.connection import Warehouse
@@ -31,9 +32,10 @@ def bring_up_to_date(
     rows: list[dict[str, Any]] = []
     anew = False
     for origin in content_origins(warehouse, settings, now):
-        fusion = _fusion_of(warehouse, origin)
-        if fusion is None:
+        serving = fusion_for(warehouse, settings, origin)
+        if serving is None:
             continue
+        fusion = serving.fusion
         made_from = _made_from(warehouse, origin)
         if not anew and made_from == input_version(fusion) and not _grown(warehouse, fusion, origin):
             found = _count(warehouse, origin)
@@ -73,15 +75,6 @@ def _grown(warehouse: Warehouse, fusion: str, origin: date) -> bool:
 def _count(warehouse: Warehouse, origin: date) -> int:
     rows = warehouse.query("SELECT count(*) AS n FROM clusters.styles WHERE origin = $origin", {"origin": origin})
     return int(rows.to_pylist()[0]["n"])
-
-
-def _fusion_of(warehouse: Warehouse, origin: date) -> str | None:
-    """The newest fusion that may be used from an origin on."""
-    rows = warehouse.query(
-        "SELECT fusion FROM embeddings.fusions WHERE origin <= $origin ORDER BY origin DESC, created_at DESC LIMIT 1",
-        {"origin": origin},
-    ).to_pylist()
-    return rows[0]["fusion"] if rows else None
 
 
 def _made_from(warehouse: Warehouse, origin: date) -> str | None:

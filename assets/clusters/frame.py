@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from assets.clusters.performance import style_performance
+from assets.embeddings.fusion import fusion_for
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 
@@ -50,7 +51,7 @@ def load_content(warehouse: Warehouse, settings: Settings, source: str, target: 
         _interpretation(warehouse, source),
         _styles(warehouse, source, fitted),
         style_performance(warehouse, settings, fitted, source, measured).set_index("video_id"),
-        _neighbours(warehouse, source, measured, fitted),
+        _neighbours(warehouse, settings, source, measured, fitted),
     ]
     said = [part for part in parts if len(part)] or [pd.DataFrame(index=pd.Index([], name="video_id"))]
     return pd.concat(said, axis=1).rename_axis("video_id").sort_index()
@@ -105,15 +106,14 @@ def _styles(warehouse: Warehouse, source: str, origin: date) -> pd.DataFrame:
     )
 
 
-def _neighbours(warehouse: Warehouse, source: str, target: str, origin: date) -> pd.DataFrame:
+def _neighbours(warehouse: Warehouse, settings: Settings, source: str, target: str, origin: date) -> pd.DataFrame:
+    fusion = fusion_for(warehouse, settings, origin)
     return _by_video(
         warehouse,
         """SELECT video_id, CAST(neighbours AS DOUBLE) AS neighbour_count, similarity AS neighbour_similarity,
                   outcome_mean AS neighbour_mean, outcome_spread AS neighbour_spread
-           FROM embeddings.neighbours WHERE source = $source AND target = $target
-             AND fusion = (SELECT fusion FROM embeddings.fusions WHERE origin <= $origin
-                           ORDER BY origin DESC, created_at DESC LIMIT 1)""",
-        {"source": source, "target": target, "origin": origin},
+           FROM embeddings.neighbours WHERE source = $source AND target = $target AND fusion = $fusion""",
+        {"source": source, "target": target, "fusion": fusion and fusion.fusion},
     )
 
 

@@ -76,12 +76,13 @@ def _vectors(modality: Modality) -> dg.AssetsDefinition:
         if modality not in chosen(home.settings):
             return dg.MaterializeResult(metadata={"why nothing": f"embeddings.{modality} is null in upswell.yaml"})
         warehouse, rows = home.warehouse, []
+        load = loader(warehouse, modality)
         for encoder in in_use(warehouse, home.settings, modality):
             done = encode_missing(
                 warehouse,
                 modality,
                 encoder,
-                loader(warehouse, modality),
+                load,
                 now=home.now(),
                 run_id=context.run_id,
                 progress=lambda at, of: context.log.info(f"{at:,} of {of:,} contents encoded ({modality})"),
@@ -110,15 +111,17 @@ def fused(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
 @dg.asset(**_spec("neighbours"))
 def neighbours(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Finds the most similar videos whose outcome was known by a video's anchor, and how they did."""
+    from assets.embeddings.fusion import fusion_for
+    from assets.embeddings.in_use import content_origins
     from assets.embeddings.neighbours import find_neighbours, targets_of
 
     warehouse, settings, rows = home.warehouse, home.settings, []
-    fusions = warehouse.query("SELECT fusion, origin FROM embeddings.fusions ORDER BY origin, fusion").to_pylist()
-    for fusion in fusions:
+    serving = [fusion_for(warehouse, settings, origin) for origin in content_origins(warehouse, settings, home.now())]
+    for fusion in {each.fusion: each for each in serving if each is not None}.values():
         for target in targets_of(settings):
-            context.log.info(f"neighbours of {fusion['origin']}, {target}")
-            written = find_neighbours(warehouse, settings, fusion["fusion"], target, home.now(), run_id=context.run_id)
-            rows.append({"origin": fusion["origin"], "target": target, "written": written})
+            context.log.info(f"neighbours of {fusion.origin}, {target}")
+            written = find_neighbours(warehouse, settings, fusion.fusion, target, home.now(), run_id=context.run_id)
+            rows.append({"origin": fusion.origin, "target": target, "written": written})
     return dg.MaterializeResult(metadata={"written": markdown(rows)})
 
 

@@ -70,6 +70,18 @@ def register(
         append_rows(con, table("embeddings.encoders"), pa.Table.from_pylist([row]))
 
 
+def on_record(warehouse: Warehouse, modality: Modality, name: str) -> list[Registered]:
+    """The encoders of a name that have been put on record, by their origin: pretrained ones first, the newest last."""
+    with warehouse.read() as con:
+        found = con.execute(
+            """SELECT encoder, revision, precision, preprocessing, dim, origin, n_fit, uri, sha256
+               FROM embeddings.encoders WHERE modality = $modality AND encoder = $name
+               ORDER BY origin NULLS FIRST, created_at, revision DESC""",
+            {"modality": modality, "name": name},
+        ).fetchall()
+    return [Registered(Identity(*row[:4]), row[4], Fit(*row[5:]) if row[5] is not None else None) for row in found]
+
+
 def encoder_for(warehouse: Warehouse, modality: Modality, name: str, origin: date) -> Registered | None:
     """The encoder of a name that may be used from an origin on: the newest that saw nothing later.
 
@@ -79,17 +91,8 @@ def encoder_for(warehouse: Warehouse, modality: Modality, name: str, origin: dat
         name: Name of the encoder, as the settings write it.
         origin: A fitted encoder of this or an earlier origin counts; pretrained ones always do.
     """
-    with warehouse.read() as con:
-        found = con.execute(
-            """SELECT encoder, revision, precision, preprocessing, dim, origin, n_fit, uri, sha256
-               FROM embeddings.encoders
-               WHERE modality = $modality AND encoder = $name AND (origin IS NULL OR origin <= $origin)
-               ORDER BY origin DESC NULLS LAST, created_at DESC, revision LIMIT 1""",
-            {"modality": modality, "name": name, "origin": origin},
-        ).fetchone()
-    if found is None:
-        return None
-    return Registered(Identity(*found[:4]), found[4], Fit(*found[5:]) if found[5] is not None else None)
+    usable = [each for each in on_record(warehouse, modality, name) if each.fit is None or each.fit.origin <= origin]
+    return usable[-1] if usable else None
 
 
 def kept_file(home: Path, record: Registered) -> Path:

@@ -8,9 +8,9 @@ from datetime import date, datetime
 from typing import Any
 
 from assets.embeddings.encode import Load
-from assets.embeddings.encoders import Fit, Registered, kept_file
+from assets.embeddings.encoders import on_record, open_encoder
 from assets.embeddings.refits import due_origins, first_known, fitted
-from resources.encoders.base import MODALITIES, Encoder, Identity, Modality
+from resources.encoders.base import MODALITIES, Encoder, Modality
 from resources.settings import EncoderChoice, Settings
 from warehouse.connection import Warehouse
 
@@ -41,13 +41,12 @@ def fit_due(warehouse: Warehouse, settings: Settings, modality: Modality, *, now
     Returns:
         The origins that have an encoder now; none for pretrained ones.
     """
-    encoder = _made(settings, modality)
     since = first_known(warehouse, modality, settings.embeddings.min_fit)
-    if since is None or not hasattr(encoder, "fit"):
+    if since is None or not _is_fitted(settings, modality):
         return []
+    encoder, load = _made(settings, modality), loader(warehouse, modality)
     origins = [origin for origin in content_origins(warehouse, settings, now) if origin > since]
     for origin in origins:
-        load = loader(warehouse, modality)
         fitted(warehouse, warehouse.home, modality, type(encoder), origin, load, now=now, run_id=run_id)
     return origins
 
@@ -55,14 +54,13 @@ def fit_due(warehouse: Warehouse, settings: Settings, modality: Modality, *, now
 def in_use(warehouse: Warehouse, settings: Settings, modality: Modality) -> list[Encoder]:
     """The encoders whose vectors contents of a modality should have."""
     encoder = _made(settings, modality)
-    if not hasattr(encoder, "fit"):
+    if not _is_fitted(settings, modality):
         return [encoder]
-    rows = warehouse.query(
-        """SELECT encoder, revision, precision, preprocessing, dim, origin, n_fit, uri, sha256 FROM embeddings.encoders
-           WHERE modality = $modality AND encoder = $name AND preprocessing = $preprocessing ORDER BY origin""",
-        {"modality": modality, "name": encoder.name, "preprocessing": encoder.preprocessing},
-    ).to_pylist()
-    return [type(encoder).load(kept_file(warehouse.home, _registered(row))) for row in rows]
+    return [
+        open_encoder(warehouse.home, settings, modality, record)
+        for record in on_record(warehouse, modality, encoder.name)
+        if record.identity.preprocessing == encoder.preprocessing
+    ]
 
 
 def loader(warehouse: Warehouse, modality: Modality) -> Load | None:
@@ -70,9 +68,9 @@ def loader(warehouse: Warehouse, modality: Modality) -> Load | None:
     from resources.media.contents import load_frames, load_image, load_sound
     from resources.media.store import MediaStore
 
-    store = MediaStore(warehouse.home)
     if modality == "text":
         return None
+    store = MediaStore(warehouse.home)
     if modality == "image":
         return lambda content_id: load_image(store, content_id)
     rows = warehouse.query("SELECT content_id, frame_ids, sound_id FROM raw.contents WHERE state = 'done'").to_pylist()
@@ -85,13 +83,15 @@ def loader(warehouse: Warehouse, modality: Modality) -> Load | None:
     )
 
 
+def _is_fitted(settings: Settings, modality: Modality) -> bool:
+    """Whether the chosen encoder is fitted here; told by its name, since pretrained weights are slow to load."""
+    from resources.encoders.catalogue import EMBEDDED
+
+    return chosen(settings)[modality].encoder == EMBEDDED[modality]
+
+
 def _made(settings: Settings, modality: Modality) -> Any:
     """The chosen encoder; one that is fitted comes unfitted."""
     from resources.encoders.catalogue import make
 
     return make(modality, chosen(settings)[modality], settings.embeddings.device)
-
-
-def _registered(row: Mapping[str, Any]) -> Registered:
-    by = Identity(row["encoder"], row["revision"], row["precision"], row["preprocessing"])
-    return Registered(by, row["dim"], Fit(row["origin"], row["n_fit"], row["uri"], row["sha256"]))

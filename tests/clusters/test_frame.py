@@ -4,14 +4,12 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 import pytest
 
 from assets.clusters.frame import add_content, content_origin, load_content
-from tests.features.raw_rows import make_settings
+from assets.embeddings.fusion import fusion_for
+from tests.features.raw_rows import insert, make_settings
 from warehouse.connection import Warehouse
-from warehouse.contracts import table
-from warehouse.writer import append_rows
 
 EARLY, LATE = date(2024, 3, 4), date(2024, 4, 29)
 ANCHOR = datetime(2024, 3, 1, 12)
@@ -20,43 +18,36 @@ TARGET = next(name for name in SETTINGS.targets if SETTINGS.parts(name) == (name
 
 
 def put(warehouse: Warehouse, name: str, *rows: dict[str, object]) -> None:
-    declared = table(name)
-    filled = [{column: row.get(column) for column in declared.column_names} for row in rows]
-    arrays = {column: [row[column] for row in filled] for column in declared.column_names}
-    types = {"FLOAT[]": pa.list_(pa.float32()), "VARCHAR[]": pa.list_(pa.string()), "DOUBLE": pa.float64()}
-    fields = {column.name: pa.array(arrays[column.name], types.get(column.type)) for column in declared.columns}
     with warehouse.write() as con:
-        append_rows(con, declared, pa.table(fields))
+        insert(con, name, list(rows))
+
+
+def put_encoder(warehouse: Warehouse, origin: date, revision: str) -> None:
+    choice = SETTINGS.embeddings.text
+    assert choice is not None
+    made = {"modality": "text", "encoder": choice.encoder, "revision": revision, "precision": "fp32", "dim": 2}
+    kept = {"origin": origin, "n_fit": 1, "uri": revision, "sha256": revision, "run_id": "r", "created_at": ANCHOR}
+    put(warehouse, "embeddings.encoders", {**made, "preprocessing": "1", **kept})
+
+
+def put_neighbours(warehouse: Warehouse, fusion: str, mean: float) -> None:
+    video = {"source": "demo", "video_id": "a", "fusion": fusion, "target": TARGET, "anchor_at": ANCHOR}
+    figures = {"neighbours": 3, "similarity": 0.9, "outcome_mean": mean, "outcome_spread": 1.0}
+    put(warehouse, "embeddings.neighbours", {**video, **figures})
 
 
 @pytest.fixture
 def warehouse(tmp_path: Path) -> Warehouse:
     home = Warehouse(tmp_path)
-    video = {"source": "demo", "video_id": "a"}
     for origin, at in ((EARLY, 1.0), (LATE, 2.0)):
-        of = {**video, "origin": origin}
+        of = {"source": "demo", "video_id": "a", "origin": origin}
         put(home, "embeddings.coordinates", {**of, "modality": "text", "coordinates": [at, 0.5]})
-        put(
-            home,
-            "clusters.assignments",
-            {**of, "style_id": f"s{at:.0f}", "distance": at, "outlier": False, "fitted": True, "x": 0.0, "y": 0.0},
-        )
-        fusion = {"fusion": f"f{at:.0f}", "origin": origin, "method": "concat", "encoders": "{}", "required": ["text"]}
-        put(home, "embeddings.fusions", {**fusion, "dim": 2, "created_at": ANCHOR})
-        put(
-            home,
-            "embeddings.neighbours",
-            {
-                **video,
-                "fusion": f"f{at:.0f}",
-                "target": TARGET,
-                "anchor_at": ANCHOR,
-                "neighbours": 3,
-                "similarity": 0.9,
-                "outcome_mean": 10 * at,
-                "outcome_spread": 1.0,
-            },
-        )
+        style = {"style_id": f"s{at:.0f}", "distance": at, "outlier": False, "fitted": True, "x": 0.0, "y": 0.0}
+        put(home, "clusters.assignments", {**of, **style})
+        put_encoder(home, origin, f"r{at:.0f}")
+        serving = fusion_for(home, SETTINGS, origin)
+        assert serving is not None
+        put_neighbours(home, serving.fusion, 10 * at)
     return home
 
 
@@ -65,6 +56,13 @@ def test_an_origin_sees_what_was_fitted_by_then(warehouse: Warehouse) -> None:
         found = load_content(warehouse, SETTINGS, "demo", TARGET, origin).loc["a"]
         assert (found["text_00"], found["style"], found["style_distance"]) == (expected, f"s{expected:.0f}", expected)
         assert found["neighbour_mean"] == 10 * expected
+
+
+def test_neighbours_of_vectors_that_the_settings_no_longer_ask_for_do_not_count(warehouse: Warehouse) -> None:
+    fusion = {"fusion": "other", "origin": LATE, "method": "sum", "encoders": "{}", "required": ["text"], "dim": 2}
+    put(warehouse, "embeddings.fusions", {**fusion, "created_at": ANCHOR + timedelta(days=99)})
+    put_neighbours(warehouse, "other", -99.0)
+    assert load_content(warehouse, SETTINGS, "demo", TARGET, LATE).loc["a", "neighbour_mean"] == 20.0
 
 
 def test_before_the_first_origin_there_is_nothing(warehouse: Warehouse) -> None:
