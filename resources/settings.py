@@ -134,6 +134,54 @@ class Media(BaseModel):
     max_attempts: int = Field(gt=0)
 
 
+class Trigger(BaseModel):
+    """What asks for a training run, and how often it may."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    matured_share: float = Field(gt=0)
+    min_matured: int = Field(gt=0)
+    error: float = Field(gt=1)
+    psi: float = Field(gt=0)
+    ks: float = Field(gt=0)
+    mmd: float = Field(gt=0)
+    cool_down: Duration
+    most: int = Field(gt=0)
+    window: Duration
+    attempts: int = Field(gt=0)
+
+
+class Training(BaseModel):
+    """What is trained, with what, and when; targets and cutoffs that are None are those of the evaluation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    targets: tuple[str, ...] | None
+    cutoffs: tuple[str, ...] | None
+    forecasters: tuple[str, ...] = Field(min_length=1)
+    preset: str
+    device: str = Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    launcher: Literal["local", "torchrun"]
+    processes: int = Field(gt=0)
+    trigger: Trigger
+
+
+class Gate(BaseModel):
+    """What a challenger has to show before it serves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    rows: int = Field(gt=0)
+    false_promotion: float = Field(gt=0, lt=0.5)
+    coverage: tuple[float, float]
+    slice_margin: float = Field(gt=0)
+    slice_rows: int = Field(gt=0)
+
+
+class Tracking(BaseModel):
+    """Where MLflow keeps what was trained; None is a SQLite file in the home."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    uri: str | None
+
+
 class Settings(BaseModel):
     """The checked content of `upswell.yaml`."""
 
@@ -145,6 +193,9 @@ class Settings(BaseModel):
     evaluation: Evaluation
     embeddings: Embeddings
     media: Media
+    training: Training
+    gate: Gate
+    tracking: Tracking
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -157,6 +208,10 @@ class Settings(BaseModel):
         unknown += [cutoff for cutoff in self.evaluation.cutoffs if cutoff not in self.cutoffs]
         if unknown:
             raise ValueError(f"evaluation names {', '.join(unknown)}, which is no target or cutoff of this file")
+        unknown = [name for name in self.training.targets or () if name not in self.targets]
+        unknown += [cutoff for cutoff in self.training.cutoffs or () if cutoff not in self.cutoffs]
+        if unknown:
+            raise ValueError(f"training names {', '.join(unknown)}, which is no target or cutoff of this file")
         for name in self.targets:
             for part in self.parts(name):
                 if not isinstance(self.targets.get(part), MeasuredTarget):
@@ -233,9 +288,13 @@ def load_settings(home: Path) -> Settings:
         raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
 
 
+_SECTIONS = ("embeddings", "media", "gate", "tracking")
+"""Parts of the file whose values a home's file overrides one by one; the others have rules of their own."""
+
+
 def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> dict[str, Any]:
     """The shipped values with those of a home's file; mappings by their own keys, null removes a target."""
-    for key in ("targets", "evaluation", "embeddings", "media"):
+    for key in ("targets", "evaluation", *_SECTIONS, "training"):
         if not isinstance(loaded.get(key) or {}, dict):
             raise SettingsError(f"{path}: {key}: expected a mapping such as in {SHIPPED.name}, got {loaded[key]!r}")
     targets = {**shipped["targets"], **(loaded.get("targets") or {})}
@@ -244,12 +303,14 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
         evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded[
             "cutoffs"
         ]
+    training = {**shipped["training"], **(loaded.get("training") or {})}
+    training["trigger"] = {**shipped["training"]["trigger"], **((loaded.get("training") or {}).get("trigger") or {})}
     return {
         **shipped,
         **loaded,
         "evaluation": evaluation,
-        "embeddings": {**shipped["embeddings"], **(loaded.get("embeddings") or {})},
-        "media": {**shipped["media"], **(loaded.get("media") or {})},
+        "training": training,
+        **{name: {**shipped[name], **(loaded.get(name) or {})} for name in _SECTIONS},
         "targets": {name: target for name, target in targets.items() if target is not None},
     }
 

@@ -90,7 +90,7 @@ def audit_latest_versions(
         Per model what it would not have learned from its training rows alone.
     """
     newest = warehouse.query(
-        """SELECT version, target, cutoff, forecaster FROM models.versions
+        """SELECT version, target, cutoff, forecaster FROM models.versions WHERE made_by = 'backtest'
            QUALIFY row_number() OVER (PARTITION BY source, target, forecaster ORDER BY origin DESC, n_train, cutoff) = 1
            ORDER BY ALL"""
     ).to_pylist()

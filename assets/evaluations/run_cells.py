@@ -32,6 +32,8 @@ from warehouse.contracts import table
 from warehouse.writer import replace_rows
 
 TABLE = "evaluations.predictions"
+BACKTEST = "backtest"
+"""Who made the models that are kept here: they explain an evaluation and never serve by an alias."""
 
 
 @dataclass
@@ -214,8 +216,9 @@ def _store(warehouse: Warehouse, cell: Cell, frame: pd.DataFrame, work: _Work, m
     arrow = {name: as_arrow(part, name) for name, part in rows.items()}
     with warehouse.write() as con:
         for name, part in arrow.items():
-            split_of = {"split": "time"} if "split" in table(name).column_names else {}
-            replace_rows(con, table(name), part, {**where, **split_of})
+            columns = table(name).column_names
+            own = {"split": "time"} if "split" in columns else {"made_by": BACKTEST} if "made_by" in columns else {}
+            replace_rows(con, table(name), part, {**where, **own})
         if work.curve is not None:
             cell_of = {"source": cell.source, "target": cell.target, "cutoff": cell.cutoff, "slice": "n_train"}
             replace_rows(con, table("evaluations.metrics"), as_arrow(work.curve, "evaluations.metrics"), cell_of)
@@ -235,6 +238,7 @@ def _freeze(warehouse: Warehouse, train: pd.DataFrame, where: dict[str, Any], ma
         "schema_fingerprint": Schema.of(train).fingerprint,
         "feature_fingerprint": features_fingerprint(),
         "data_version": made.version,
+        "made_by": BACKTEST,
         "run_id": made.run_id,
         "created_at": made.now,
     }
@@ -262,7 +266,8 @@ def _save(
     )
     columns = [column for column in table("models.versions").column_names if hasattr(manifest, column)]
     row = {column: getattr(manifest, column) for column in columns}
-    return {**row, "origin": result.origin, "uri": f"{FOLDER}/{manifest.version}", "created_at": made.now}
+    kept = {"origin": result.origin, "uri": f"{FOLDER}/{manifest.version}", "created_at": made.now}
+    return {**row, **kept, "made_by": BACKTEST, "alias": None, "training_id": None}
 
 
 def _store_random(warehouse: Warehouse, cell: Cell, result: OriginResult, made: Made) -> None:

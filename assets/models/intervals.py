@@ -16,6 +16,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from assets.models.columns import SCALARS, Rows, Schema
+from assets.models.fit_run import part_of_fit
 from assets.models.preparation import varies
 from assets.models.trees import PackedTrees
 
@@ -168,7 +169,8 @@ class IntervalForecaster:
         earlier, block = calibration_split(train)
         schema, features = _schema(forecaster, train), without_labels(train)
         value = train["value"].to_numpy(dtype=np.float64)
-        first = clone(forecaster).fit(features.iloc[earlier], value[earlier])
+        with part_of_fit("calibration"):
+            first = clone(forecaster).fit(features.iloc[earlier], value[earlier])
         held = features.iloc[block]
         point = first.predict(held)
         rows = Rows.of(held, schema) if forecaster.learned else None
@@ -245,7 +247,8 @@ class ProbabilityForecaster:
         features, calibration = without_labels(train), None
         if forecaster.learned:
             earlier, block = calibration_split(train)
-            first = clone(forecaster).fit(features.iloc[earlier], label[earlier])
+            with part_of_fit("calibration"):
+                first = clone(forecaster).fit(features.iloc[earlier], label[earlier])
             calibration = Calibration().fit(first.decision_function(features.iloc[block]), label[block])
         return cls(clone(forecaster).fit(features, label), calibration, _schema(forecaster, train))
 

@@ -217,6 +217,10 @@ class Predictor:
             )
         return cls(manifest, joblib.load(path), frame)
 
+    def forecasts(self) -> dict[str, np.ndarray[Any, Any]]:
+        """The forecast of every row of the frame, in its order: `probability`, or `point`, `lower_50`, `upper_50`, ..."""
+        return self._fitted.predict_rows(self._rows)
+
     def predict_score(self, video_id: str, extra_features: Mapping[str, Any] | None = None) -> Reply:
         """The forecast for one video.
 
