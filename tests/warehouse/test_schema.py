@@ -17,8 +17,21 @@ ADD = "ALTER TABLE raw.snapshots ADD COLUMN {name} BIGINT;\nUPDATE raw.snapshots
 
 
 @pytest.fixture
-def con() -> duckdb.DuckDBPyConnection:
-    """A database with the declared tables, a raw row, and a derived partition."""
+def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of migrations of the test's own; call `fresh` after changing it."""
+    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
+    fresh()
+    return tmp_path
+
+
+def fresh() -> None:
+    """What the next process would know."""
+    schema.contract_version.cache_clear()
+
+
+@pytest.fixture
+def con(migrations: Path) -> duckdb.DuckDBPyConnection:
+    """A database with the declared tables, a raw row, and a derived partition; no migration was ever needed."""
     con = scratch()
     bring_up_to_date(con)
     con.execute("BEGIN")
@@ -31,18 +44,6 @@ def con() -> duckdb.DuckDBPyConnection:
     con.execute("INSERT INTO features.context (source, day, context_videos) VALUES ('demo', '2024-03-01', 1)")
     con.execute("COMMIT")
     return con
-
-
-@pytest.fixture
-def migrations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of migrations of the test's own; call `fresh` after changing it."""
-    monkeypatch.setattr(schema, "MIGRATIONS", tmp_path)
-    return tmp_path
-
-
-def fresh() -> None:
-    """What the next process would know."""
-    schema.contract_version.cache_clear()
 
 
 @pytest.fixture(autouse=True)
