@@ -22,10 +22,11 @@ import pandas as pd
 from assets.models.columns import TEXT, Rows, Schema, last_level
 from assets.models.forecasters import unavailable
 from assets.models.intervals import LEVELS, IntervalForecaster, ProbabilityForecaster
+from assets.models.provenance import provenance
 from assets.models.task import Task
 from resources.settings import cutoff_age
 
-FOLDER, MODEL, MANIFEST = "models", "model.joblib", "manifest.json"
+FOLDER, MODEL, MANIFEST, PROVENANCE = "models", "model.joblib", "manifest.json", "provenance.json"
 Reply = dict[str, Any]
 
 
@@ -152,6 +153,8 @@ def save(
             sha256=sha256,
         )
         (draft / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True))
+        made_with = {"parameters": fitted.forecaster.get_params(deep=False), **provenance()}
+        (draft / PROVENANCE).write_text(json.dumps(made_with, indent=1, default=str))
         final = folder / manifest.version
         shutil.rmtree(final, ignore_errors=True)
         os.replace(draft, final)
