@@ -1,12 +1,18 @@
-"""The champion of a cell, loaded for forecasting from the warehouse of a home.
+"""The model of a cell that serves, loaded for forecasting from the warehouse of a home.
 
-Which forecaster is champion is decided in the leaderboard; how it forecasts is in `predictor`.
+That is the version which the gate promoted. Before any was, it is the newest that the backtests kept of the leaderboard's best
+forecaster. How a model forecasts is in `predictor`.
 """
 
-from assets.clusters.frame import add_content, load_content
+from dataclasses import asdict
+from typing import Any
+
+from assets.evaluations.grid import Cell
 from assets.evaluations.score_cells import stored_leaderboard
-from assets.features.frame import features_fingerprint, load_frame, sources
+from assets.evaluations.served import frame_as_of
+from assets.features.frame import features_fingerprint, sources
 from assets.models.predictor import ModelError, Predictor
+from assets.models.registry import CHAMPION, registered
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 
@@ -33,20 +39,26 @@ def champion_predictor(
         source = known[0]
     if target not in settings.targets:
         raise ModelError(f"no target {target!r}; upswell.yaml has {', '.join(settings.targets)}")
-    cell = {"source": source, "target": target, "cutoff": cutoff}
-    champions = {
-        row["forecaster"] for row in stored_leaderboard(warehouse) if row["champion"] and cell.items() <= row.items()
-    }
-    versions = warehouse.query(
-        """SELECT version, forecaster, origin FROM models.versions
-           WHERE source = $source AND target = $target AND cutoff = $cutoff ORDER BY origin DESC, forecaster""",
-        cell,
-    ).to_pylist()
-    serving = [row for row in versions if row["forecaster"] in champions]
-    if not serving:
+    cell = Cell(source, target, cutoff)
+    serving = registered(warehouse, cell, CHAMPION) or _best_of_backtests(warehouse, cell)
+    if serving is None:
         raise ModelError(
             f"no model of {target} at {cutoff} for {source} yet; run `upswell evaluate --target {target} --cutoff {cutoff}`"
         )
-    frame = load_frame(warehouse, settings, source, target, cutoff)
-    frame = add_content(frame, load_content(warehouse, settings, source, target, serving[0]["origin"]))
-    return Predictor.load(warehouse.home, serving[0]["version"], frame, features_fingerprint())
+    frame = frame_as_of(warehouse, settings, cell, serving["origin"])
+    return Predictor.load(warehouse.home, serving["version"], frame, features_fingerprint())
+
+
+def _best_of_backtests(warehouse: Warehouse, cell: Cell) -> dict[str, Any] | None:
+    """The newest kept model of the leaderboard's best forecaster of a cell."""
+    key = asdict(cell)
+    best = [
+        row["forecaster"] for row in stored_leaderboard(warehouse) if row["champion"] and key.items() <= row.items()
+    ]
+    versions = warehouse.query(
+        """SELECT version, forecaster, origin FROM models.versions
+           WHERE source = $source AND target = $target AND cutoff = $cutoff AND made_by = 'backtest'
+           ORDER BY origin DESC, forecaster""",
+        key,
+    ).to_pylist()
+    return next((row for row in versions if row["forecaster"] in best), None)
