@@ -13,6 +13,7 @@ ARROW_TYPES = {
     "VARCHAR": pa.string(),
     "VARCHAR[]": pa.list_(pa.string()),
     "FLOAT[]": pa.list_(pa.float32()),
+    "DOUBLE[]": pa.list_(pa.float64()),
     "DATE": pa.date32(),
     "TIMESTAMP": pa.timestamp("us"),
 }
