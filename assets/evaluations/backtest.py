@@ -3,7 +3,7 @@
 Pure logic on one frame of one source; figures are made of the stored forecasts in `scoring`, nothing is written here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
@@ -177,11 +177,14 @@ def fit_and_forecast(
     )
 
 
-def fit(name: str, task: Task, train: pd.DataFrame, seed: int = 0) -> Fitted:
-    """A forecaster fitted on training rows, with its intervals or calibration."""
+def fit(
+    name: str, task: Task, train: pd.DataFrame, seed: int = 0, parameters: Mapping[str, Any] | None = None
+) -> Fitted:
+    """A forecaster fitted on training rows, with its intervals or calibration; parameters that are not given are its own."""
+    forecaster = make(name, seed).set_params(**(parameters or {}))
     if task.kind == "regression":
-        return IntervalForecaster.fit(make(name, seed), train, seed)
-    return ProbabilityForecaster.fit(make(name, seed), train, ViralLabel.of(task).fit(train).label(train), seed)
+        return IntervalForecaster.fit(forecaster, train, seed)
+    return ProbabilityForecaster.fit(forecaster, train, ViralLabel.of(task).fit(train).label(train), seed)
 
 
 def refuse_overlap(train: pd.DataFrame, test: pd.DataFrame) -> None:

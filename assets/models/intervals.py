@@ -153,11 +153,13 @@ class IntervalForecaster:
         forecaster: The fitted forecaster.
         interval: The fitted widths.
         schema: Feature columns.
+        validation_error: Mean absolute error of the earlier fit on the block.
     """
 
     forecaster: Any
     interval: Interval
     schema: Schema
+    validation_error: float
 
     @classmethod
     def fit(cls, forecaster: Any, train: pd.DataFrame, seed: int = 0) -> "IntervalForecaster":
@@ -175,7 +177,8 @@ class IntervalForecaster:
         point = first.predict(held)
         rows = Rows.of(held, schema) if forecaster.learned else None
         interval = fit_interval(rows, point, value[block], seed)
-        return cls(clone(forecaster).fit(features, value), interval, schema)
+        error = float(np.abs(value[block] - point).mean())
+        return cls(clone(forecaster).fit(features, value), interval, schema, error)
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Vector]:
         """Columns `point`, `lower_50`, `upper_50`, ... for every row."""
@@ -221,6 +224,16 @@ class Calibration:
         return np.full(len(log_odds), self.rate_)
 
 
+def held_out_log_loss(log_odds: Vector, label: np.ndarray[Any, Any]) -> float:
+    """Mean log loss of out-of-sample log odds, each half calibrated on the other (alternating in time)."""
+    half, probability = np.arange(len(label)) % 2, np.empty(len(label))
+    for own in (0, 1):
+        mine = half == own
+        probability[mine] = Calibration().fit(log_odds[~mine], label[~mine]).probability(log_odds[mine])
+    bounded = np.clip(probability, 1e-6, 1 - 1e-6)
+    return float(-np.where(label == 1, np.log(bounded), np.log1p(-bounded)).mean())
+
+
 @dataclass(frozen=True)
 class ProbabilityForecaster:
     """A forecaster of a class fitted on all training rows, calibrated on their latest block.
@@ -229,11 +242,13 @@ class ProbabilityForecaster:
         forecaster: The fitted forecaster.
         calibration: None for a forecaster that is no score but a share.
         schema: Feature columns.
+        validation_error: Log loss of the earlier fit on the block; None without calibration.
     """
 
     forecaster: Any
     calibration: Calibration | None
     schema: Schema
+    validation_error: float | None
 
     @classmethod
     def fit(
@@ -244,13 +259,14 @@ class ProbabilityForecaster:
         Raises:
             ValueError: Too few rows to calibrate on.
         """
-        features, calibration = without_labels(train), None
+        features, calibration, error = without_labels(train), None, None
         if forecaster.learned:
             earlier, block = calibration_split(train)
             with part_of_fit("calibration"):
                 first = clone(forecaster).fit(features.iloc[earlier], label[earlier])
-            calibration = Calibration().fit(first.decision_function(features.iloc[block]), label[block])
-        return cls(clone(forecaster).fit(features, label), calibration, _schema(forecaster, train))
+            log_odds = first.decision_function(features.iloc[block])
+            calibration, error = Calibration().fit(log_odds, label[block]), held_out_log_loss(log_odds, label[block])
+        return cls(clone(forecaster).fit(features, label), calibration, _schema(forecaster, train), error)
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Vector]:
         """Column `probability` for every row."""

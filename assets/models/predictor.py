@@ -106,6 +106,7 @@ def save(
     data_version: str,
     training_set_id: str,
     run_id: str,
+    training_id: str | None = None,
 ) -> Manifest:
     """Write a bundle: complete or not at all.
 
@@ -119,6 +120,7 @@ def save(
         data_version: Version of the data.
         training_set_id: Where the rows are frozen.
         run_id: Run that fitted it.
+        training_id: Training run that fitted it, which gives the bundle a name of its own; None for a backtest.
 
     Raises:
         ModelError: The forecaster is a naive one, or the rows are of several sources.
@@ -130,9 +132,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=".draft_", dir=folder))
     try:
-        joblib.dump(
-            {"fitted": fitted, "trained_on": sorted(train["video_id"]), "level": _level_column(train)}, draft / MODEL
-        )
+        bundle = {"fitted": fitted, "trained_on": sorted(train["video_id"]), "level": _level_column(train)}
+        joblib.dump(bundle | {"training_id": training_id}, draft / MODEL)
         sha256 = hashlib.sha256((draft / MODEL).read_bytes()).hexdigest()
         name = fitted.forecaster.name
         manifest = Manifest(

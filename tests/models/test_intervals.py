@@ -13,7 +13,9 @@ from assets.models.intervals import (
     ProbabilityForecaster,
     calibration_split,
     fit_interval,
+    held_out_log_loss,
     signed_quantiles,
+    without_labels,
 )
 from tests.models.frames import make_frame
 
@@ -133,3 +135,21 @@ def test_forecasts_without_any_level_have_intervals():
     frame = make_frame(400, "pre")
     said = pd.DataFrame(IntervalForecaster.fit(make("lightgbm"), frame).predict(frame.head(3)))
     assert np.isfinite(said.to_numpy()).all()
+
+
+def test_validation_error_is_that_of_the_earlier_fit_on_the_block():
+    frame = make_frame(500, "24h", seed=2)
+    earlier, block = calibration_split(frame)
+    fitted = IntervalForecaster.fit(make("ridge"), frame)
+    features = without_labels(frame)
+    first = make("ridge").fit(features.iloc[earlier], frame["value"].to_numpy()[earlier])
+    missed = np.abs(frame["value"].to_numpy()[block] - first.predict(features.iloc[block]))
+    assert fitted.validation_error == pytest.approx(missed.mean())
+
+
+def test_held_out_log_loss_does_not_flatter_a_score_that_says_nothing():
+    rng = np.random.default_rng(0)
+    label = (rng.random(2400) < 0.2).astype(np.int64)
+    share = -(label.mean() * np.log(label.mean()) + (1 - label.mean()) * np.log(1 - label.mean()))
+    assert held_out_log_loss(rng.normal(0, 1, 2400), label) >= share
+    assert held_out_log_loss(4.0 * label - 2 + rng.normal(0, 0.5, 2400), label) < share / 4
