@@ -8,7 +8,8 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -193,7 +194,6 @@ def ingest(
     from assets.raw.errors import IngestError
     from assets.raw.ingest import ingest_all
     from assets.raw.store import files
-    from orchestration.runs import note_landings
 
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
@@ -203,28 +203,38 @@ def ingest(
         return
     given = [file for path in paths for file in files(path)]
     results, refused = [], []
-    ingested = ingest_all(
-        warehouse,
-        settings,
-        given,
-        source=source,
-        kind=cast(Literal["videos", "metrics", "labels"], as_.value),
-        observed_at=time,
-        mapping=mapping,
-        now=clock.now(warehouse.home),
-    )
-    for path, result in ingested:
-        if isinstance(result, IngestError):
-            refused.append(str(result))
-            continue
-        results.append(result)
-        if not json_:
-            people.print(_landing_line(path, result))
-    if json_ and (results or not refused):
-        print_json([vars(result) for result in results])
-    note_landings(warehouse.home, results)
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        note = beside.submit(_ready_to_note, warehouse.home)  # Dagster is slower to import than most files to read
+        ingested = ingest_all(
+            warehouse,
+            settings,
+            given,
+            source=source,
+            kind=cast(Literal["videos", "metrics", "labels"], as_.value),
+            observed_at=time,
+            mapping=mapping,
+            now=clock.now(warehouse.home),
+        )
+        for path, result in ingested:
+            if isinstance(result, IngestError):
+                refused.append(str(result))
+                continue
+            results.append(result)
+            if not json_:
+                people.print(_landing_line(path, result))
+        if json_ and (results or not refused):
+            print_json([vars(result) for result in results])
+    note.result()(warehouse.home, results)
     if refused:
         raise UsageError("\n".join(refused))
+
+
+def _ready_to_note(folder: Path) -> Callable[[Path, Sequence[Any]], None]:
+    """What tells the home's Dagster instance of landings, once the instance is there."""
+    from orchestration.instance import note_landings, open_instance
+
+    with open_instance(folder):
+        return note_landings
 
 
 def _ingest_media(
@@ -549,7 +559,7 @@ def up(
     host: Annotated[str, typer.Option(help="Address of the UI.")] = "127.0.0.1",
 ) -> None:
     """Start the UI, the daemon, schedules and sensors on the home, until interrupted."""
-    from orchestration.runs import open_instance
+    from orchestration.instance import open_instance
     from sensors.leftovers import end_leftovers, hold_up
 
     folder = use_home(home)

@@ -3,9 +3,6 @@
 A refresh is the same stages as the nightly one: each asks what is missing or stale and runs only that.
 """
 
-import fcntl
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +13,10 @@ import dagster as dg
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid
 from assets.evaluations.stale import evaluation_is_stale
-from assets.raw.assets import landing_metadata, report_days, waiting
-from assets.raw.ingest import LandingResult
+from assets.raw.assets import waiting
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
+from orchestration.instance import open_instance
 from resources.home import Home
 from resources.settings import load_settings
 from sensors.leftovers import end_leftovers, process_tag
@@ -31,28 +28,6 @@ class Refreshed:
     """What a refresh did: one line per Dagster run, by stage."""
 
     runs: list[dict[str, Any]] = field(default_factory=list)
-
-
-def open_instance(folder: Path) -> dg.DagsterInstance:
-    """The Dagster instance of a home, made where there is none yet."""
-    home = folder / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    os.environ["DAGSTER_HOME"] = str(home)
-    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", "1000")  # see orchestration/event_log.py
-    with (home / "open.lock").open("w") as lock:  # two first commands at once would create the same tables
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (home / "dagster.yaml").exists():
-            shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
-        return dg.DagsterInstance.get()
-
-
-def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:
-    """Tells the home's instance what the command line has ingested, so that the UI shows it like a run's work."""
-    home = Home(path=str(folder))
-    metadata = landing_metadata(home.warehouse, results, [])
-    with open_instance(folder) as instance:
-        instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
-        report_days(instance, home.warehouse, results)
 
 
 class Runs:

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from warehouse.contracts import YAML_LOADER
+
 SHIPPED = Path(__file__).with_name("upswell.yaml")
 _DURATION = re.compile(r"(\d+)([hd])")
 
@@ -272,11 +274,11 @@ def load_settings(home: Path) -> Settings:
     Raises:
         SettingsError: A file does not parse or a value is wrong; names file, field and remedy.
     """
-    values = yaml.safe_load(SHIPPED.read_text())
+    values = yaml.load(SHIPPED.read_text(), Loader=YAML_LOADER)
     own = home / "upswell.yaml"
     if own.exists():
         try:
-            loaded = yaml.safe_load(own.read_text()) or {}
+            loaded = yaml.load(own.read_text(), Loader=YAML_LOADER) or {}
         except yaml.YAMLError as error:
             raise SettingsError(f"{own}: not YAML: {error}") from error
         if not isinstance(loaded, dict):

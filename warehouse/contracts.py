@@ -15,7 +15,8 @@ DECLARATIONS = Path(__file__).with_name("tables")
 # What DuckDB and DuckLake both store under the same name; each may also be a list, as in VARCHAR[].
 SCALAR_TYPES = frozenset({"BOOLEAN", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "VARCHAR", "BLOB", "DATE", "TIMESTAMP"})
 _NUMERIC = frozenset({"INTEGER", "BIGINT", "FLOAT", "DOUBLE"})
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The same as `yaml.safe_load`, in C where it is there: the declarations are read by every command."""
 
 
 def quoted(name: str) -> str:
@@ -129,7 +130,7 @@ def read_declarations(folder: Path) -> dict[str, Table]:
     """
     tables: dict[str, Table] = {}
     for path in sorted(folder.glob("*.yaml")):
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)
         _only(document, {"schema", "tables"}, path.name)
         for name, declared in document["tables"].items():
             read = _table(document["schema"], name, declared, f"{path.name}: {name}")

@@ -7,6 +7,7 @@ and its partitions count as never made.
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -69,7 +70,12 @@ def write_lineage(con: duckdb.DuckDBPyConnection) -> int:
 def _apply(con: duckdb.DuckDBPyConnection) -> None:
     for schema in dict.fromkeys(declared.schema for declared in load_tables().values()):
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
-    rebuilt = [declared for declared in load_tables().values() if _bring_table(con, declared)]
+    stored = _stored_columns(con)
+    rebuilt = [
+        declared
+        for declared in load_tables().values()
+        if _bring_table(con, declared, stored.get(declared.full_name, {}))
+    ]
     for declared in rebuilt:
         con.execute('DELETE FROM "lineage"."partitions" WHERE "table" = $name', {"name": declared.full_name})
     write_lineage(con)
@@ -81,9 +87,8 @@ def _apply(con: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table) -> bool:
+def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table, stored: Mapping[str, tuple[str, bool]]) -> bool:
     """Create or rebuild one table; whether rows of it were dropped."""
-    stored = _stored_columns(con, declared)
     wanted = {column.name: (column.type, column.required) for column in declared.columns}
     if stored == wanted:
         return False
@@ -98,16 +103,19 @@ def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table) -> bool:
     return bool(stored)
 
 
-def _stored_columns(con: duckdb.DuckDBPyConnection, declared: Table) -> dict[str, tuple[str, bool]]:
+def _stored_columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, tuple[str, bool]]]:
+    """The columns of the file: per table (`schema.name`) and column its type and whether it is required."""
     rows = con.execute(
         """
-        SELECT column_name, data_type, NOT is_nullable
+        SELECT schema_name || '.' || table_name, column_name, data_type, NOT is_nullable
         FROM duckdb_columns()
-        WHERE database_name = current_database() AND schema_name = $schema AND table_name = $name
-        """,
-        {"schema": declared.schema, "name": declared.name},
+        WHERE database_name = current_database()
+        """
     ).fetchall()
-    return {name: (type_, required) for name, type_, required in rows}
+    stored: dict[str, dict[str, tuple[str, bool]]] = {}
+    for full_name, column, type_, required in rows:
+        stored.setdefault(full_name, {})[column] = (type_, required)
+    return stored
 
 
 def _applied(con: duckdb.DuckDBPyConnection) -> tuple[str, int] | None:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import yaml
 
 from assets.raw.errors import IngestError
+from warehouse.contracts import YAML_LOADER
 
 Anchor = Literal["published_at", "first_seen_at"]
 Origin = Literal["column", "envelope", "file_name"]
@@ -204,7 +205,7 @@ def _parsed(files: tuple[tuple[Path, int], ...]) -> dict[str, Adapter]:
     found = {}
     for path, _ in files:
         try:
-            document = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)
         except yaml.YAMLError as error:
             raise IngestError(path, f"not YAML: {error}") from error
         found[path.stem] = parse({"name": path.stem, **document}, str(path))

@@ -2,9 +2,10 @@
 -- An adapter names them without the prefix: `vid_nview | count`. Where there is a cheap_<name>, every row is tried with
 -- it, and parse_<name>, which may be slow, sees each distinct text that is left only once.
 
--- Text that stands for "no value"; such a value is missing, not bad.
+-- Text that stands for "no value"; such a value is missing, not bad. A list, since DuckDB makes a join over all rows of a
+-- longer IN, also where a CASE asks it of a few.
 CREATE OR REPLACE MACRO is_missing(x) AS
-    x IS NULL OR lower(trim(x)) IN ('', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '\n');
+    x IS NULL OR list_contains(['', 'null', 'none', 'nan', 'nat', 'na', 'n/a', '\n'], lower(trim(x)));
 
 CREATE OR REPLACE MACRO parse_text(x) AS nullif(x, '');
 
@@ -12,7 +13,7 @@ CREATE OR REPLACE MACRO parse_text(x) AS nullif(x, '');
 -- A spreadsheet turns a long number into 7.50E+18 and a leading dash into #NAME?: neither can be undone.
 CREATE OR REPLACE MACRO is_destroyed_id(x) AS regexp_full_match(trim(x), '[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+');
 CREATE OR REPLACE MACRO parse_id(x) AS
-    CASE WHEN regexp_full_match(x, '[A-Za-z_-][A-Za-z0-9_-]{0,199}|[0-9]{1,40}') AND lower(x) NOT IN ('nan', 'none', 'null', 'na') THEN x
+    CASE WHEN regexp_full_match(x, '[A-Za-z_-][A-Za-z0-9_-]{0,199}|[0-9]{1,40}') AND (length(x) > 4 OR NOT list_contains(['nan', 'none', 'null', 'na'], lower(x))) THEN x
          WHEN is_missing(x) OR is_destroyed_id(x) OR x LIKE '#%' OR length(x) > 200 OR contains(x, '://') THEN NULL
          ELSE trim(x) END;
 CREATE OR REPLACE MACRO parse_youtube_id(x) AS CASE WHEN regexp_full_match(x, '[A-Za-z0-9_-]{11}') THEN x END;
@@ -55,8 +56,8 @@ CREATE OR REPLACE MACRO cheap_number(x) AS finite(try_cast(x AS DOUBLE));
 CREATE OR REPLACE MACRO parse_number(x) AS
     coalesce(finite(try_cast(rtrim(trim(x), '% ') AS DOUBLE)), CAST(written_count(x) AS DOUBLE));
 CREATE OR REPLACE MACRO parse_bool(x) AS
-    CASE WHEN lower(x) IN ('true', '1', 'yes', 't', 'y', '1.0') THEN TRUE
-         WHEN lower(x) IN ('false', '0', 'no', 'f', 'n', '0.0') THEN FALSE END;
+    CASE WHEN list_contains(['true', '1', 'yes', 't', 'y', '1.0'], lower(x)) THEN TRUE
+         WHEN list_contains(['false', '0', 'no', 'f', 'n', '0.0'], lower(x)) THEN FALSE END;
 CREATE OR REPLACE MACRO cheap_bool(x) AS parse_bool(x);
 
 -- Times (naive UTC; a stated offset is applied) ---------------------------------------------------------------------
@@ -98,7 +99,7 @@ CREATE OR REPLACE MACRO tiktok_second(id, seen) AS
          THEN make_timestamp(CAST(try_cast(id AS UBIGINT) >> 32 AS BIGINT) * 1000000) END;
 
 -- Durations (seconds; -1 and labels such as SHORTS say that there is none) ------------------------------------------
-CREATE OR REPLACE MACRO is_no_duration(x) AS is_missing(x) OR upper(trim(x)) IN ('-1', '-1.0', 'SHORTS', 'LIVE', 'UPCOMING', '--:--');
+CREATE OR REPLACE MACRO is_no_duration(x) AS is_missing(x) OR list_contains(['-1', '-1.0', 'SHORTS', 'LIVE', 'UPCOMING', '--:--'], upper(trim(x)));
 CREATE OR REPLACE MACRO number_of(digits) AS coalesce(try_cast(digits AS DOUBLE), 0);
 CREATE OR REPLACE MACRO seconds_of(part) AS
     number_of(part.d) * 86400 + number_of(part.h) * 3600 + number_of(part.m) * 60 + number_of(part.s);

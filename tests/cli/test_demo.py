@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build_definitions
-from orchestration.runs import open_instance
+from orchestration.instance import open_instance
 from tests.cli.conftest import Upswell
 from tests.orchestration.small_home import DAYS, VIDEOS_PER_DAY, Finished
 

@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build_definitions
-from orchestration.runs import Runs, open_instance
+from orchestration.instance import open_instance
+from orchestration.runs import Runs
 from resources.clock import set_replay
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.leftovers import end_leftovers, hold_up, process_tag

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.event_log import EventLog
-from orchestration.runs import open_instance
+from orchestration.instance import open_instance
 
 PARTITIONS = dg.DailyPartitionsDefinition("2025-01-01", end_date="2025-03-01")
 FIRST, LAST = "2025-01-10", "2025-02-10"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from assets.evaluations.assets import Grid
-from orchestration.runs import Runs, open_instance
+from orchestration.instance import open_instance
+from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.refresh import range_tags, stale_ranges
 from tests.orchestration.small_home import SETTINGS, built_days, contents, new_home
