@@ -18,6 +18,7 @@ from assets.models.learned import (
     VideoBoosting,
 )
 from assets.models.naive import BaseRate, ChannelMedian, ConstantGrowth, GlobalMean, GrowthCurve, Persistence
+from assets.models.network.forecaster import FusionNetworkClassifierForecaster, FusionNetworkForecaster
 from assets.models.task import Task
 
 FORECASTERS: dict[str, type[Any]] = {
@@ -40,6 +41,8 @@ FORECASTERS: dict[str, type[Any]] = {
         BaseRate,
         TfidfLogistic,
         HistGradientBoostingClassifierForecaster,
+        FusionNetworkForecaster,
+        FusionNetworkClassifierForecaster,
     )
 }
 
@@ -50,8 +53,12 @@ def default_for(task: Task) -> str:
 
 
 def names_for(task: Task) -> list[str]:
-    """Every forecaster that exists for a task, naive ones first."""
-    return [name for name, forecaster in FORECASTERS.items() if forecaster.exists_for(task)]
+    """Every forecaster that exists for a task and need not be asked for by name (`on_request`), naive ones first."""
+    return [
+        name
+        for name, forecaster in FORECASTERS.items()
+        if forecaster.exists_for(task) and not getattr(forecaster, "on_request", False)
+    ]
 
 
 def naive_for(task: Task) -> list[str]:
@@ -73,9 +80,9 @@ def sees_content(task: Task) -> bool:
 def lacks(name: str, train: pd.DataFrame) -> str | None:
     """Why a forecaster that sees content has nothing to see in some training rows, or None.
 
-    It needs a vector of one of its modalities in at least a tenth of the rows.
+    It needs a vector of one of its modalities in at least a tenth of the rows, unless its `needs` says otherwise.
     """
-    groups = getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS
+    groups = getattr(FORECASTERS[name], "needs", getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS)
     if not groups:
         return None
     columns = [column for column in train.columns if group_of(str(column)) in groups and column != "style"]

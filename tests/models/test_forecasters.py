@@ -40,7 +40,7 @@ def small(name: str):
     if reason := unavailable(name):
         pytest.skip(reason)
     forecaster = make(name, seed=7)
-    fast = {"max_iter": 20, "n_estimators": 20, "components": 4, "max_terms": 200}
+    fast = {"max_iter": 20, "n_estimators": 20, "components": 4, "max_terms": 200, "epochs": 3}
     return forecaster.set_params(**{key: value for key, value in fast.items() if key in forecaster.get_params()})
 
 

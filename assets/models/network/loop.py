@@ -1,0 +1,261 @@
+"""The loop that trains a network: one pass after another, top to bottom, on one process or several.
+
+torch at the top: imported lazily only. Everything random is a function of (seed, epoch, step, part of the batch), so an interrupted fit
+goes on to the same bits, and several processes see what one process with accumulation sees. No data preparation here.
+"""
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from assets.models.fit_run import FitRun, StoppedError
+from assets.models.network import processes
+from assets.models.network.batches import DivergedError, Positions, epoch_order, steps_of_epoch
+from assets.models.network.checkpoint import Checkpoints
+from assets.models.network.losses import Objective
+from assets.models.network.preset import Preset
+
+Rows = Mapping[str, Tensor]
+_SETTLE = 50
+"""Steps after which losses are read back from the device, checked and reported."""
+_VALIDATED = 4096
+"""Rows of the validation block at a time."""
+
+
+@dataclass
+class Progress:
+    """How far a fit is: all of it that is no tensor, and what a checkpoint keeps of it."""
+
+    epoch: int = 0
+    in_epoch: int = 0
+    step: int = 0
+    accumulate: int = 1
+    losses: list[float] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    curve: list[dict[str, float]] = field(default_factory=list)
+    done: bool = False
+
+
+class Loop:
+    """One fit of one network.
+
+    Args:
+        network: Takes a batch (tensors by name), gives outputs by head.
+        objective: Loss of every row.
+        rows: Training rows, by name [rows, ...].
+        later: The validation block, later in time.
+        preset: How it is trained.
+        seed: Seed of order and dropout.
+        run: Device, whom to tell, when to stop.
+        checkpoints: Where they are kept; None keeps none.
+        before_epoch: Called with the number of every epoch before it begins.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        rows: Rows,
+        later: Rows,
+        preset: Preset,
+        seed: int,
+        run: FitRun,
+        checkpoints: Checkpoints | None = None,
+        before_epoch: Callable[[int], None] = lambda epoch: None,
+    ) -> None:
+        self.device = processes.own_device(run.device)
+        self.network, self.objective = network.to(self.device), objective
+        self.rows = {name: column.to(self.device) for name, column in rows.items()}
+        self.later = {name: column.to(self.device) for name, column in later.items()}
+        self.preset, self.seed, self.run = preset, seed, run
+        self.checkpoints, self.before_epoch = checkpoints, before_epoch
+        self.rank, self.world = processes.rank_and_world()
+        self.count = len(next(iter(rows.values())))
+        self.total = preset.epochs * steps_of_epoch(self.count, preset.batch_size)
+        self.optimiser = torch.optim.AdamW(
+            network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay, fused=True
+        )
+        self.at = Progress(accumulate=preset.accumulate)
+        self.best = _copied(network.state_dict())
+        self.bf16 = _uses_bf16(preset.precision, self.device)
+        self._pending: list[tuple[Positions, Tensor]] = []
+
+    def train(self) -> dict[str, Tensor]:
+        """Train until the epochs are over or the validation loss no longer falls; return the best weights, copied.
+
+        Raises:
+            DivergedError: A loss or gradient was not finite; says of which rows.
+            StoppedError: The run was asked to stop; a checkpoint was saved.
+        """
+        self._restore()
+        while not self.at.done:
+            self.before_epoch(self.at.epoch)
+            self._epoch()
+            validation = self._validate()
+            self._judge(validation)
+            self._save()
+        return self.best
+
+    def _epoch(self) -> None:
+        """The rest of an epoch, from where it stands."""
+        began, already = time.monotonic(), self.at.in_epoch
+        network = DistributedDataParallel(self.network) if self.world > 1 else self.network
+        order = epoch_order(self.count, self.preset.batch_size, self.seed, self.at.epoch)
+        self.network.train()
+        for positions in order[already:]:
+            rate = learning_rate(self.preset, self.at.step, self.total)
+            for group in self.optimiser.param_groups:
+                group["lr"] = rate
+            loss = self._gradient(network, positions)
+            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.preset.clip)
+            self.optimiser.step()
+            self._pending.append((positions, torch.stack([loss, norm.detach().float()])))
+            self.at.step += 1
+            self.at.in_epoch += 1
+            if len(self._pending) == _SETTLE:
+                self._settle()
+                self._report({"train_loss": float(np.mean(self.at.losses[-_SETTLE:])), "learning_rate": rate})
+            if self.at.step % self.preset.checkpoint_steps == 0:
+                self._save()
+            if processes.any_of(self.run.should_stop(), self.device):
+                self._save()
+                raise StoppedError(f"stopped as asked after {self.at.step} of at most {self.total} steps")
+        self._settle()
+        self._speed = sum(map(len, order[already:])) / max(time.monotonic() - began, 1e-9)
+
+    def _gradient(self, network: nn.Module, positions: Positions) -> Tensor:
+        """Gradients of a batch, computed in parts; its mean loss. Out of memory halves the parts for good."""
+        while True:
+            self.optimiser.zero_grad(set_to_none=True)
+            try:
+                return self._parts(network, positions)
+            except RuntimeError as error:
+                if not _out_of_memory(error) or self.world > 1 or self.at.accumulate >= len(positions):
+                    raise
+            self.at.accumulate *= 2
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _parts(self, network: nn.Module, positions: Positions) -> Tensor:
+        """Adds up the gradients of this process's parts of a batch; returns the loss that they add to its mean."""
+        parts = np.array_split(positions, self.world * min(self.at.accumulate, max(1, len(positions) // self.world)))
+        each = len(parts) // self.world
+        loss = torch.zeros((), device=self.device)
+        for number in range(self.rank * each, (self.rank + 1) * each):
+            torch.manual_seed(((self.seed * 1_000_003 + self.at.step) * 4096 + number) % 2**63)
+            batch = _take(self.rows, parts[number])
+            waits = isinstance(network, DistributedDataParallel) and number + 1 < (self.rank + 1) * each
+            with network.no_sync() if waits else contextlib.nullcontext():
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                    outputs = network(batch)
+                own = self.objective(outputs, batch).sum() / len(positions)
+                (own * self.world).backward()  # several processes are averaged, not added
+            loss += own.detach()
+        return loss
+
+    def _settle(self) -> None:
+        """Reads back the losses of the steps since the last time.
+
+        Raises:
+            DivergedError: One is not finite.
+        """
+        if not self._pending:
+            return
+        read = torch.stack([losses for _, losses in self._pending])
+        read[:, 0] = processes.added(read[:, 0])
+        first = self.at.step - len(self._pending)
+        for offset, ((positions, _), (loss, norm)) in enumerate(zip(self._pending, read.tolist(), strict=True)):
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                raise DivergedError(self.at.epoch, first + offset, positions)
+            self.at.losses.append(loss)
+        self._pending.clear()
+
+    def _validate(self) -> float:
+        """Mean loss of the validation block."""
+        self.network.eval()
+        total, count = 0.0, len(next(iter(self.later.values())))
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            for start in range(0, count, _VALIDATED):
+                batch = {name: column[start : start + _VALIDATED] for name, column in self.later.items()}
+                total += float(self.objective(self.network(batch), batch).sum())
+        return total / count
+
+    def _judge(self, validation: float) -> None:
+        """Closes an epoch: its place on the curve, the best weights, whether it was the last."""
+        at = self.at
+        trained = float(np.mean(at.losses))
+        at.curve.append({"epoch": at.epoch, "train_loss": trained, "validation_loss": validation})
+        if validation < at.best_loss:
+            at.best_loss, at.best_epoch, self.best = validation, at.epoch, _copied(self.network.state_dict())
+        rate = learning_rate(self.preset, max(at.step - 1, 0), self.total)
+        facts = {"train_loss": trained, "validation_loss": validation, "learning_rate": rate}
+        self._report(facts | {"samples_per_second": self._speed})
+        at.epoch, at.in_epoch, at.losses = at.epoch + 1, 0, []
+        at.done = at.epoch >= self.preset.epochs or at.epoch - 1 - at.best_epoch >= self.preset.patience
+
+    def _report(self, facts: Mapping[str, float]) -> None:
+        if self.rank == 0:
+            self.run.report({"epoch": self.at.epoch, "step": self.at.step, **facts})
+
+    def _save(self) -> None:
+        """A checkpoint, of losses that were found finite only."""
+        self._settle()
+        if self.checkpoints is None or self.rank != 0:
+            return
+        state = {
+            "progress": asdict(self.at),
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "best": self.best,
+        }
+        self.checkpoints.save(self.at.step, state)
+
+    def _restore(self) -> None:
+        """Goes on from the latest checkpoint that is whole, if there is one."""
+        state = self.checkpoints.latest(str(self.device)) if self.checkpoints else None
+        if state is None:
+            return
+        self.at = Progress(**{each.name: state["progress"][each.name] for each in fields(Progress)})
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best = state["best"]
+
+
+def learning_rate(preset: Preset, step: int, total: int) -> float:
+    """Linear warm-up to the peak, then a cosine to a tenth of it (Loshchilov and Hutter 2017)."""
+    warm = min(preset.warmup_steps, total // 10)
+    if step < warm:
+        return preset.learning_rate * (step + 1) / warm
+    share = (step - warm) / max(1, total - warm)
+    return preset.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * share)))
+
+
+def _take(rows: Rows, positions: Positions) -> dict[str, Tensor]:
+    index = torch.from_numpy(positions).to(next(iter(rows.values())).device)
+    return {name: column.index_select(0, index) for name, column in rows.items()}
+
+
+def _copied(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Copies: the weights go on changing, what was best does not."""
+    return {name: tensor.detach().clone() for name, tensor in state.items()}
+
+
+def _uses_bf16(precision: str, device: torch.device) -> bool:
+    if precision == "auto":
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == "bf16"
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    """What CUDA, MPS and the CPU's allocator raise."""
+    said = str(error)
+    return bool("out of memory" in said or "can't allocate memory" in said)
