@@ -201,9 +201,9 @@ def two_way_variance(values: Vector, channel: Codes, time: Codes) -> tuple[float
         return 0.0, None
     if by_channel is None or by_time is None:
         return known[0]
-    both = np.unique(channel * (time.max() + 1) + time, return_inverse=True)[1]
-    (channels, channel_degrees), (times, time_degrees) = by_channel, by_time
-    cells = float((np.bincount(both, weights=rest) ** 2).sum()) / len(values) ** 2
+    by_both = _one_way(rest, np.unique(channel * (time.max() + 1) + time, return_inverse=True)[1])
+    assert by_both is not None, "there are at least as many blocks as of either way"
+    (channels, channel_degrees), (times, time_degrees), (cells, _) = by_channel, by_time, by_both
     variance = max(channels + times - cells, channels, times)
     if variance == 0:
         return 0.0, min(channel_degrees, time_degrees)
