@@ -39,6 +39,16 @@ def registered(warehouse: Warehouse, cell: CellKey, alias: str) -> dict[str, Any
     return rows[0] if rows else None
 
 
+def aliased(warehouse: Warehouse, *aliases: str) -> list[dict[str, Any]]:
+    """The rows of `models.versions` of all cells that have one of some aliases, by cell and alias."""
+    rows: list[dict[str, Any]] = warehouse.query(
+        """SELECT * FROM models.versions WHERE list_contains($aliases, alias)
+           ORDER BY source, target, cutoff, alias, version""",
+        {"aliases": list(aliases)},
+    ).to_pylist()
+    return rows
+
+
 def set_alias(con: duckdb.DuckDBPyConnection, cell: CellKey, version: str, alias: str | None) -> None:
     """Give a version of a cell an alias, which no other version of the cell keeps; None takes away its own.
 
