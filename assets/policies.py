@@ -1,7 +1,9 @@
-"""What all assets share besides partitions: owner, retries, freshness, and how a table describes itself to Dagster."""
+"""What all assets share besides partitions: owner, retries, freshness, when a run may still write, and how a table
+describes itself to Dagster.
+"""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +18,21 @@ retry = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
 
 nightly = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=36), warn_window=timedelta(hours=26))
 """For what the nightly refresh rebuilds."""
+
+
+def run_guard(context: dg.AssetExecutionContext) -> Callable[[], None]:
+    """A function that raises once the step's run has ended, to be called inside the transaction that writes.
+
+    A run that was marked failed or canceled may live on as a process; what it decides is no longer wanted.
+    """
+
+    def guard() -> None:
+        run = context.instance.get_run_by_id(context.run_id)
+        if run is None or run.is_finished:
+            state = "was deleted" if run is None else f"has ended ({run.status.value.lower()})"
+            raise dg.Failure(f"run {context.run_id} {state}: it writes nothing any more", allow_retries=False)
+
+    return guard
 
 
 def describe(full_name: str) -> dict[str, Any]:
