@@ -360,6 +360,43 @@ def predict(
 
 
 @app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A model that a training run registered.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "no reason given",
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Let a registered model serve its cell, whatever the gate said of it."""
+    from assets.evaluations.promotion import promote as promote_by_hand
+
+    warehouse, _ = opened(home)
+    _print_decision(promote_by_hand(warehouse, version, reason), json_)
+
+
+@app.command()
+def rollback(
+    source: Annotated[str, typer.Option(help="Source.")],
+    target: Annotated[str, typer.Option(help="Target.")],
+    cutoff: Annotated[str, typer.Option(help="Cutoff.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "no reason given",
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Let the champion before this one serve again."""
+    from assets.evaluations.grid import Cell
+    from assets.evaluations.promotion import rollback as roll_back_by_hand
+
+    warehouse, _ = opened(home)
+    _print_decision(roll_back_by_hand(warehouse, Cell(source, target, cutoff), reason), json_)
+
+
+def _print_decision(decision: Any, json_: bool) -> None:
+    from assets.evaluations.decisions import told
+
+    print_json(vars(decision)) if json_ else print_table([told(decision)])
+
+
+@app.command()
 def similar(
     query: Annotated[str, typer.Argument(help="A video (id, or source/id), a text, or the path of a picture.")],
     modality: Annotated[

@@ -92,3 +92,16 @@ def decisions(warehouse: Warehouse, cell: Cell | None = None, kind: Kind | None 
         {**where, "kind": kind},
     ).to_pylist()
     return [Decision(**row | {"numbers": json.loads(row["numbers"])}) for row in rows]
+
+
+def told(decision: Decision) -> dict[str, str | None]:
+    """A decision as a row of a table for people."""
+    return {
+        "decided": f"{decision.decided_at:%Y-%m-%d %H:%M}",
+        "cell": str(decision.cell),
+        "kind": decision.kind,
+        "outcome": decision.outcome,
+        "version": decision.version,
+        "against": decision.against,
+        "why": decision.why,
+    }
