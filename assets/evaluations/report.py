@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from assets.evaluations import backtest, bootstrap, report_profile, report_sections, report_styles
+from assets.evaluations import backtest, bootstrap, report_decisions, report_profile, report_sections, report_styles
 from assets.evaluations import report_words as words
 from assets.evaluations.report_checks import Check, ReportError, checks, refuse
 from assets.evaluations.report_data import SAMPLE, Evidence, collect, read_metrics
@@ -96,6 +96,11 @@ _LEADS = {
         "The champion of each target and cutoff, its figures side by side: a rank measure never without precision and recall, an "
         "R² never without the error. All of it on videos published after the forecaster was trained.",
     ),
+    "decisions": (
+        "Who serves",
+        "Models that training runs registered, and what let them serve: each was judged on videos published after it was trained, "
+        "against what served, and serves as it was judged.",
+    ),
     "against-cutoff": (
         "Accuracy against cutoff",
         "What waiting buys: every forecaster at every cutoff. The large dot is the champion there, with its interval; naive "
@@ -175,6 +180,7 @@ def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: 
     profile = [*report_profile.conservation(evidence), *report_profile.outcomes(board), *report_profile.features(board)]
     parts = {
         "headline": report_sections.headline(board),
+        "decisions": report_decisions.decisions(warehouse, board.sources),
         "against-cutoff": report_sections.against_cutoff(board),
         "leaderboard": report_sections.leaderboards(board),
         "over-time": report_sections.over_time(board),

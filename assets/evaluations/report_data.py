@@ -30,6 +30,7 @@ _SOURCES = {
     "evaluations.predictions": (),
     "evaluations.metrics": (),
     "evaluations.importance": (),
+    "evaluations.decisions": ("run_id",),
     "raw.landings": ("received_at",),
     "raw.duplicates": (),
     "raw.quarantine": (),
