@@ -64,13 +64,15 @@ class NetworkMatrix:
         """Fit on training rows; return their matrix, float32 of shape (rows, len(names_)).
 
         Raises:
-            ValueError: No column of the wanted modalities says anything.
+            ValueError: No column of the wanted modalities says anything, or one is infinite somewhere.
         """
         groups = [group_of(name) for name in schema.numeric]
         self.columns_ = np.flatnonzero(
             [group in self.modalities and varies(rows.numeric[:, i]) for i, group in enumerate(groups)]
         )
         self.groups_ = tuple(groups[i] for i in self.columns_)
+        if infinite := [schema.numeric[i] for i in self.columns_ if np.isinf(rows.numeric[:, i]).any()]:
+            raise ValueError(f"training rows are infinite in {', '.join(infinite)}; leave the rows or the columns out")
         self._fit_numeric(rows.numeric[:, self.columns_])
         scalars = "scalars" in self.modalities
         self.categories_ = _fitted_categories(rows) if scalars else {}

@@ -140,11 +140,12 @@ class FusionNetworkForecaster(NetworkParameters, LearnedRegressor):
         """Fit preparation and network on training rows; the latest of them only say when to stop.
 
         Raises:
-            ValueError: There are too few rows, or the loss was not finite (names the rows of that batch).
+            ValueError: There are too few rows, an outcome is no number, or the loss was not finite; names the rows.
             StoppedError: The current run was asked to stop.
         """
         order = _by_time(X)
         X, y = X.iloc[order], np.asarray(y, dtype=np.float64)[order]
+        _refuse_unknown(y, _ids(X))
         self.schema_ = Schema.of(X, self.sees)
         rows = Rows.of(X, self.schema_)
         self.base_ = float(y.mean())
@@ -180,7 +181,7 @@ class FusionNetworkClassifierForecaster(NetworkParameters, LearnedClassifier):
             measured: The number that the label is a percentile of; None leaves that head out.
 
         Raises:
-            ValueError: There are too few rows, or the loss was not finite (names the rows of that batch).
+            ValueError: There are too few rows, an outcome is no number, or the loss was not finite; names the rows.
             StoppedError: The current run was asked to stop.
         """
         order = _by_time(X)
@@ -192,6 +193,7 @@ class FusionNetworkClassifierForecaster(NetworkParameters, LearnedClassifier):
         self.two_classes_ = bool(0 < y.mean() < 1)
         if self.two_classes_:
             number = None if measured is None else np.asarray(measured, dtype=np.float64)[order]
+            _refuse_unknown(y if number is None else number, _ids(X))
             self._learn(Rows.of(X, self.schema_), y, number, _ids(X))
         return self
 
@@ -212,6 +214,18 @@ def _by_time(X: pd.DataFrame) -> np.ndarray[Any, np.dtype[np.intp]]:
 
 def _ids(X: pd.DataFrame) -> list[str]:
     return [str(each) for each in (X["video_id"] if "video_id" in X.columns else X.index)]
+
+
+def _refuse_unknown(outcome: Vector, ids: list[str]) -> None:
+    """Stops at outcomes that are no numbers, of which no batch would be innocent once they are standardised.
+
+    Raises:
+        ValueError: Names some of the rows.
+    """
+    if unknown := [ids[position] for position in np.flatnonzero(~np.isfinite(outcome))]:
+        raise ValueError(
+            f"the outcome of {len(unknown)} training rows is no finite number (videos {', '.join(unknown[:3])}); leave them out"
+        )
 
 
 def _moments(values: Vector) -> tuple[float, float]:

@@ -251,7 +251,7 @@ def _copied(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def _uses_bf16(precision: str, device: torch.device) -> bool:
     if precision == "auto":
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False))
     return precision == "bf16"
 
 

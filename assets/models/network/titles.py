@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from assets.models.fit_run import current_run
 from resources.encoders.base import EncoderError
 from resources.settings import EncoderChoice
 
@@ -46,13 +47,13 @@ class TitleEncoder:
         from resources.encoders.pretrained import PretrainedEncoder
 
         choice = EncoderChoice(encoder=self.encoder, weights=self.weights, precision="fp32")
-        found = make("text", choice, "cpu")
+        found = make("text", choice, current_run().device.split(":")[0])
         if not isinstance(found, PretrainedEncoder):
             raise EncoderError(f"fine_tune: {self.encoder} has no network to tune; name a pretrained text encoder")
         self.recipe, self.dim = found.recipe, found.dim
         self.files_ = {name: (found.folder / name).read_bytes() for name in _FILES if (found.folder / name).is_file()}
         network: Any = found.network()
-        self.replace({name: tensor.numpy().copy() for name, tensor in network.model.state_dict().items()})
+        self.replace({name: tensor.cpu().numpy().copy() for name, tensor in network.model.state_dict().items()})
         unique, place = np.unique(titles.astype(str), return_inverse=True)
         vectors = found.encode([str(title) for title in unique]).astype(np.float64)
         every = vectors[place]
@@ -98,7 +99,8 @@ class TitleEncoder:
                 (folder / file).write_bytes(content)
             preparation = TextPreparation(self.encoder, folder, self.recipe.max_tokens)
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-        model = transformers.AutoModel.from_config(config)
+        with torch.random.fork_rng(devices=[]):  # first weights are drawn, and replaced at once
+            model = transformers.AutoModel.from_config(config)
         model.load_state_dict({name: torch.from_numpy(array) for name, array in self.state_.items()})
         return Network(model, self.recipe.pooling, self.recipe.unit).eval(), preparation
 
