@@ -12,7 +12,7 @@ from assets.evaluations.grid import Cell, cells
 from assets.evaluations.stale import FIGURES, REPORTS, evaluated_from, record_evaluation
 from assets.features.frame import sources
 from assets.partitions import days, in_one_run, weekly
-from assets.policies import describe, markdown, picture, retry, upstream
+from assets.policies import describe, markdown, picture, retry, run_guard, upstream
 from assets.raw.anchors import source_anchors
 from resources.home import Home
 
@@ -143,6 +143,45 @@ def metrics(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResu
             ),
             "leaderboard": markdown([{name: row[name] for name in shown} for row in rows]),
             **{name.replace("_", " "): picture(png) for name, png in charts(home.warehouse).items()},
+        }
+    )
+
+
+@dg.asset(
+    key=["evaluations", "decisions"],
+    group_name="evaluations",
+    deps=[["models", "runs"], ["features", "targets"], ["evaluations", "scores"]],
+    retry_policy=retry,
+    code_version="1",
+    **describe("evaluations.decisions"),
+)
+def decisions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Judges every challenger on the videos that came after it, and every champion by its ledger."""
+    from assets.evaluations.decisions import decisions as stored
+    from assets.evaluations.decisions import told
+    from assets.evaluations.promotion import decide, roll_back_if_worse
+    from assets.models.registry import CHALLENGER, CHAMPION, aliased
+
+    warehouse, settings, guard, now = home.warehouse, home.settings, run_guard(context), home.now()
+
+    def log(line: str) -> None:
+        context.log.info(line)
+
+    registered = aliased(warehouse, CHAMPION, CHALLENGER)
+    found = []
+    for cell in sorted({Cell(row["source"], row["target"], row["cutoff"]) for row in registered}):
+        found.append(decide(warehouse, settings, cell, now, context.run_id, guard, log))
+        found.append(roll_back_if_worse(warehouse, settings, cell, now, context.run_id, guard, log))
+    made = [decision for decision in found if decision is not None]
+    serving = [
+        {name: row[name] for name in ("source", "target", "cutoff", "forecaster", "origin", "version")}
+        for row in aliased(warehouse, CHAMPION)
+    ]
+    return dg.MaterializeResult(
+        metadata={
+            "decided": markdown([told(decision) for decision in made]),
+            "serving": markdown(serving),
+            "dagster/row_count": len(stored(warehouse)),
         }
     )
 
