@@ -95,7 +95,9 @@ def _lanes(lanes: Sequence[tuple[Cell, Sequence[Spell]]], first: datetime, last:
         left + 620, LANE * len(lanes) + 74, "Who served when", Margins(left=left, right=24, top=26, bottom=42)
     )
     x = panel.x_scale([0.0, max((last - first) / DAY, 1.0)], room=0.02)
-    marks = [first + timedelta(days=days) for days, _ in x.ticks(6) if days >= 0]
+    marks = [
+        first + timedelta(days=round(days)) for days, _ in x.ticks(6) if days >= 0 and abs(days - round(days)) < 1e-6
+    ]
     panel.grid([(x((mark - first) / DAY), words.day(mark)) for mark in marks], [], "home's clock")
     for row, (cell, found) in enumerate(lanes):
         top = panel.top + LANE * row + 6
