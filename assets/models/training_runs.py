@@ -132,7 +132,7 @@ def orders_for(
             cell, skipped={"all": f"{len(train)} matured training rows before {origin}; {MIN_TRAIN} are needed"}
         )
     missing = {name: reason for name in names if (reason := unavailable(name) or lacks(name, train))}
-    frozen = _freeze(warehouse, cell, train, origin, run_id, now)
+    frozen = freeze_rows(warehouse, cell, train, origin, TRAINING, run_id, now)
     orders = tuple(
         Order(
             home=warehouse.home,
@@ -158,6 +158,33 @@ def orders_for(
 def training_rows(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
     """The rows that were forecastable, and whose outcome was known, by the start of the origin's day."""
     return split(frame, origin)[0]
+
+
+def freeze_rows(
+    warehouse: Warehouse, cell: Cell, train: pd.DataFrame, origin: date, made_by: str, run_id: str, now: datetime
+) -> dict[str, Any]:
+    """The row of `models.training_sets` for some rows that had matured by an origin, whose file is written."""
+    training_set_id, path = freeze(train, warehouse.home)
+    return {
+        **asdict(cell),
+        "origin": origin,
+        "training_set_id": training_set_id,
+        "uri": str(path.relative_to(warehouse.home)),
+        "bytes": path.stat().st_size,
+        "rows": len(train),
+        "columns": list(train.columns),
+        "schema_fingerprint": Schema.of(train).fingerprint,
+        "feature_fingerprint": features_fingerprint(),
+        "data_version": data_version(train),
+        "made_by": made_by,
+        "run_id": run_id,
+        "created_at": now,
+    }
+
+
+def fixed_parameters(settings: Settings, forecaster: str) -> dict[str, Any]:
+    """What the settings say of a forecaster's parameters, which no search changes: the preset of a network."""
+    return {"preset": settings.training.preset} if "preset" in make(forecaster).get_params() else {}
 
 
 def outcome_of(
@@ -246,30 +273,8 @@ def _known(name: str) -> str:
 
 def _parameters(warehouse: Warehouse, settings: Settings, cell: Cell, name: str, origin: date) -> dict[str, Any]:
     """What a forecaster is told beyond its defaults: the preset of a network, and what a search found by the origin."""
-    preset = {"preset": settings.training.preset} if "preset" in make(name).get_params() else {}
-    return preset | best_parameters(warehouse, cell, name, origin)
-
-
-def _freeze(
-    warehouse: Warehouse, cell: Cell, train: pd.DataFrame, origin: date, run_id: str, now: datetime
-) -> dict[str, Any]:
-    """The row of `models.training_sets`, whose file is written."""
-    training_set_id, path = freeze(train, warehouse.home)
-    return {
-        **asdict(cell),
-        "origin": origin,
-        "training_set_id": training_set_id,
-        "uri": str(path.relative_to(warehouse.home)),
-        "bytes": path.stat().st_size,
-        "rows": len(train),
-        "columns": list(train.columns),
-        "schema_fingerprint": Schema.of(train).fingerprint,
-        "feature_fingerprint": features_fingerprint(),
-        "data_version": data_version(train),
-        "made_by": TRAINING,
-        "run_id": run_id,
-        "created_at": now,
-    }
+    fixed = fixed_parameters(settings, name)
+    return fixed | best_parameters(warehouse, cell, name, origin, fixed)
 
 
 def _version(outcome: Outcome, now: datetime) -> dict[str, Any]:

@@ -113,8 +113,8 @@ def test_no_trial_begins_after_the_time_is_up(frame, task):
 
 
 def test_another_seed_space_or_training_set_is_another_study():
-    names = {study_id("t1", "ridge", 0), study_id("t1", "ridge", 1), study_id("t2", "ridge", 0)}
-    assert len(names | {study_id("t1", "hist_gradient_boosting", 0)}) == 4
+    asked = [("t1", "ridge", 0), ("t1", "ridge", 1), ("t2", "ridge", 0), ("t1", "lightgbm", 0)]
+    assert len({study_id(*each) for each in asked} | {study_id("t1", "ridge", 0, {"max_terms": 10})}) == 5
 
 
 def test_the_probability_of_a_class_is_searched_by_log_loss(frame):
@@ -160,8 +160,27 @@ def test_a_forecaster_that_cannot_be_searched_is_refused(frame, task, name, why)
 @pytest.mark.parametrize("name", sorted(SPACES))
 def test_a_space_names_parameters_and_holds_the_defaults(name):
     assert set(SPACES[name]) <= set(make(name).get_params())
-    for parameter, kind in SPACES[name].items():
-        assert kind._contains(kind.to_internal_repr(defaults(name)[parameter])), parameter
+    own = defaults(name)
+    assert own or name.startswith("fusion_network")
+    for parameter, value in own.items():
+        kind = SPACES[name][parameter]
+        assert kind._contains(kind.to_internal_repr(value)), parameter
+
+
+def test_a_network_is_searched_from_its_preset_on(frame, task, home):
+    fixed = {"preset": "small", "epochs": 1}
+    done = search(frame, task, "fusion_network", 2, now=lambda: NOW, fixed=fixed)
+    assert done[0].parameters == fixed
+    assert set(done[1].parameters) == {*fixed, *SPACES["fusion_network"]}
+    again = search(frame, task, "fusion_network", 2, now=lambda: NOW, fixed=fixed, known=done[:1])
+    assert again == done
+    warehouse = Warehouse(home)
+    network = Study("n1", CELL.source, CELL.target, CELL.cutoff, "fusion_network", "t1", date(2024, 3, 1))
+    for one in done:
+        keep_trial(warehouse, network, one, "r1")
+    best = min(done, key=lambda one: one.value).parameters
+    assert best_parameters(warehouse, CELL, "fusion_network", date(2024, 3, 1), {"preset": "small"}) == best
+    assert best_parameters(warehouse, CELL, "fusion_network", date(2024, 3, 1), {"preset": "miles"}) == {}
 
 
 def test_importance_names_the_parameter_that_matters():

@@ -1,6 +1,7 @@
 """Which parameters of which forecaster are searched, and between which bounds. Adding a forecaster is one entry here.
 
-The forecaster's own defaults lie inside the bounds: they are the first trial of every study.
+A forecaster's own values lie inside the bounds: they are the first trial of every study. Those that a network has from its preset
+are None here, and left to it.
 """
 
 from typing import Any
@@ -27,6 +28,12 @@ _LIGHTGBM: Space = {
     "reg_lambda": FloatDistribution(0.01, 100.0, log=True),
     "colsample_bytree": FloatDistribution(0.1, 1.0),
 }
+_NETWORK: Space = {
+    "learning_rate": FloatDistribution(1e-4, 2e-2, log=True),
+    "weight_decay": FloatDistribution(1e-5, 0.3, log=True),
+    "dropout": FloatDistribution(0.0, 0.5),
+    "batch_size": IntDistribution(16, 512, log=True),
+}
 SPACES: dict[str, Space] = {
     "ridge": {"alpha": FloatDistribution(0.1, 1000.0, log=True), "smoothing": FloatDistribution(0.5, 50.0, log=True)},
     "hist_gradient_boosting": _BOOSTING,
@@ -42,6 +49,8 @@ SPACES: dict[str, Space] = {
         "smoothing": FloatDistribution(0.5, 50.0, log=True),
     },
     "hist_gradient_boosting_classifier": _BOOSTING,
+    "fusion_network": _NETWORK,
+    "fusion_network_classifier": _NETWORK,
 }
 
 
@@ -61,6 +70,6 @@ def space_of(forecaster: str) -> Space:
 
 
 def defaults(forecaster: str) -> dict[str, Any]:
-    """The values that a forecaster has by itself, of the parameters that are searched."""
+    """The values that a forecaster has by itself, of the parameters that are searched; without those that it leaves to a preset."""
     own = make(forecaster).get_params(deep=False)
-    return {name: own[name] for name in space_of(forecaster)}
+    return {name: own[name] for name in space_of(forecaster) if own[name] is not None}

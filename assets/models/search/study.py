@@ -7,9 +7,11 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,11 +22,13 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sklearn.metrics import log_loss, mean_absolute_error
+from threadpoolctl import threadpool_limits
 
 from assets.models.fit_run import StoppedError
 from assets.models.forecasters import make, unavailable
 from assets.models.intervals import without_labels
 from assets.models.labels import ViralLabel
+from assets.models.order import uses_device
 from assets.models.search.spaces import SearchError, Space, defaults, space_of
 from assets.models.search.trials import State, Trial
 from assets.models.task import Task
@@ -36,6 +40,8 @@ BLOCKS_SHARE = 0.6
 MIN_FIT, MIN_BLOCK = 100, 30
 STARTUP = 4
 """Complete trials before the pruner has anything to compare with."""
+_UNFIT = (ValueError, ArithmeticError, RuntimeError)
+"""What a fit raises whose parameters are no good: diverged, out of memory, not a number."""
 _STATES: dict[State, TrialState] = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -49,6 +55,9 @@ class Fold:
 
     fit: Positions
     block: Positions
+
+
+Error = Callable[[Fold, Mapping[str, Any]], float]
 
 
 def time_folds(frame: pd.DataFrame) -> list[Fold]:
@@ -84,10 +93,10 @@ def time_folds(frame: pd.DataFrame) -> list[Fold]:
     return folds
 
 
-def study_id(training_set_id: str, forecaster: str, seed: int) -> str:
-    """Fingerprint of a study: training set, forecaster, space, folds and seed."""
+def study_id(training_set_id: str, forecaster: str, seed: int, fixed: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """Fingerprint of a study: training set, forecaster, what of it is fixed, space, folds and seed."""
     space = {name: distribution_to_json(kind) for name, kind in space_of(forecaster).items()}
-    asked = [training_set_id, forecaster, space, FOLDS, BLOCKS_SHARE, seed]
+    asked = [training_set_id, forecaster, dict(fixed), space, FOLDS, BLOCKS_SHARE, seed]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -99,6 +108,7 @@ def search(
     seed: int = 0,
     *,
     now: Callable[[], datetime],
+    fixed: Mapping[str, Any] = MappingProxyType({}),
     known: Sequence[Trial] = (),
     keep: Callable[[Trial], None] = lambda trial: None,
     timeout_s: float | None = None,
@@ -115,6 +125,7 @@ def search(
         trials: How many trials the study is to have.
         seed: Seed of what is tried and of the fits.
         now: The home's clock.
+        fixed: Parameters that are not searched, such as a network's preset.
         known: The trials that the study has already, from number 0 on.
         keep: Told of each trial as it ends.
         timeout_s: No trial begins after so many seconds.
@@ -132,15 +143,21 @@ def search(
         raise SearchError(f"{forecaster} does not forecast {task.target} at {task.cutoff}")
     if reason := unavailable(forecaster):
         raise SearchError(reason)
-    folds, study = time_folds(frame), _study(space, known)
-    if not known:
-        study.enqueue_trial(defaults(forecaster))
-    done = list(known)
-    while len(done) < trials and (timeout_s is None or time.monotonic() - started < timeout_s):
-        study.sampler = _sampler(seed, len(done))
-        trial = _one_trial(study, space, lambda fold, p: _error(frame, task, forecaster, p, fold, seed), folds, now)
-        keep(trial)
-        done.append(trial)
+    folds, study, done = time_folds(frame), _study(space, known), list(known)
+
+    def error(fold: Fold, parameters: Mapping[str, Any]) -> float:
+        return _error(frame, task, make(forecaster, seed).set_params(**parameters), fold)
+
+    with nullcontext() if uses_device(forecaster) else threadpool_limits(1):
+        while len(done) < trials and (timeout_s is None or time.monotonic() - started < timeout_s):
+            if done:
+                study.sampler = _sampler(seed, len(done))
+                trial = _one_trial(study, space, fixed, error, folds, now)
+            else:
+                trial = _own_trial({**defaults(forecaster), **fixed}, error, folds, now)
+                study.add_trial(_frozen(trial, space))
+            keep(trial)
+            done.append(trial)
     return done
 
 
@@ -167,11 +184,12 @@ def _study(space: Space, known: Sequence[Trial]) -> optuna.Study:
 
 
 def _frozen(trial: Trial, space: Space) -> FrozenTrial:
+    searched = [name for name in trial.parameters if name in space]
     return create_trial(
         state=_STATES[trial.state],
         value=trial.value if trial.state == "complete" else None,
-        params=trial.parameters,
-        distributions=space,
+        params={name: trial.parameters[name] for name in searched},
+        distributions={name: space[name] for name in searched},
         intermediate_values=dict(enumerate(_running_means(trial.errors))),
     )
 
@@ -185,45 +203,59 @@ def _sampler(seed: int, number: int) -> TPESampler:
     return TPESampler(seed=int(np.random.SeedSequence([seed, number]).generate_state(1)[0]))
 
 
+def _own_trial(parameters: dict[str, Any], error: Error, folds: Sequence[Fold], now: Callable[[], datetime]) -> Trial:
+    """The forecaster as it is, on every fold.
+
+    Raises:
+        SearchError: It cannot be fitted so.
+    """
+    started_at = now()
+    try:
+        errors = tuple(error(fold, parameters) for fold in folds)
+    except _UNFIT as problem:
+        if isinstance(problem, StoppedError):
+            raise
+        raise SearchError(f"the forecaster cannot be fitted with its own parameters: {problem}") from problem
+    return Trial(0, "complete", errors, parameters, started_at, now())
+
+
 def _one_trial(
     study: optuna.Study,
     space: Space,
-    error: Callable[[Fold, dict[str, Any]], float],
+    fixed: Mapping[str, Any],
+    error: Error,
     folds: Sequence[Fold],
     now: Callable[[], datetime],
 ) -> Trial:
     """Scores the parameters that the study asks for next, fold by fold, and tells it what came of them."""
     asked, started_at = study.ask(space), now()
+    parameters = {**asked.params, **fixed}
     errors: list[float] = []
     state: State = "complete"
     try:
         for number, fold in enumerate(folds):
-            errors.append(error(fold, asked.params))
+            errors.append(error(fold, parameters))
             asked.report(_running_means(errors)[-1], number)
             if number + 1 < len(folds) and asked.should_prune():
                 state = "pruned"
                 break
     except StoppedError:
         raise
-    except (ValueError, ArithmeticError, RuntimeError) as problem:  # parameters that cannot be fitted; others may be
-        if asked.number == 0:
-            raise SearchError(f"the forecaster cannot be fitted with its own parameters: {problem}") from problem
+    except _UNFIT:  # others may be fitted
         state = "failed"
-    trial = Trial(asked.number, state, tuple(errors), dict(asked.params), started_at, now())
+    trial = Trial(asked.number, state, tuple(errors), parameters, started_at, now())
     study.tell(asked, trial.value if state == "complete" else None, state=_STATES[state])
     return trial
 
 
-def _error(
-    frame: pd.DataFrame, task: Task, forecaster: str, parameters: dict[str, Any], fold: Fold, seed: int
-) -> float:
+def _error(frame: pd.DataFrame, task: Task, estimator: Any, fold: Fold) -> float:
     """Mean absolute error of a number, or log loss of a class, on a fold's later block.
 
     Raises:
-        ValueError: The parameters cannot be fitted, or forecast no number.
+        ValueError: The estimator cannot be fitted, or forecasts no number.
     """
     train, block = frame.iloc[fold.fit], frame.iloc[fold.block]
-    estimator, features = make(forecaster, seed).set_params(**parameters), without_labels(train)
+    features = without_labels(train)
     if task.kind == "regression":
         estimator.fit(features, train["value"].to_numpy(dtype=np.float64))
         return float(mean_absolute_error(block["value"], estimator.predict(without_labels(block))))

@@ -4,8 +4,10 @@ No Optuna here, so that whoever only wants the best parameters does not load it.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -51,7 +53,7 @@ class Trial:
         number: Counts the trials of a study from 0.
         state: Whether it saw every fold, was given up before, or could not be fitted.
         errors: Error on each fold that it saw, in time order.
-        parameters: What was tried.
+        parameters: What was tried, with what was fixed.
         started_at: When.
         ended_at: When it ended.
     """
@@ -97,7 +99,13 @@ def keep_trial(warehouse: Warehouse, study: Study, trial: Trial, run_id: str) ->
         append_rows(con, table(TABLE), rows)
 
 
-def best_parameters(warehouse: Warehouse, cell: CellKey, forecaster: str, origin: date) -> dict[str, Any]:
+def best_parameters(
+    warehouse: Warehouse,
+    cell: CellKey,
+    forecaster: str,
+    origin: date,
+    fixed: Mapping[str, Any] = MappingProxyType({}),
+) -> dict[str, Any]:
     """The parameters that did best in the latest study of a forecaster that a training at an origin may know.
 
     Args:
@@ -106,6 +114,7 @@ def best_parameters(warehouse: Warehouse, cell: CellKey, forecaster: str, origin
         forecaster: Name of the forecaster.
         origin: Origin of the training; a study whose rows reach beyond it would know what it is judged on, and does not
             count.
+        fixed: Parameters that are not searched, such as a network's preset; a study of others does not count.
 
     Returns:
         Parameters by name, for `set_params`; empty where there is no such study.
@@ -114,7 +123,7 @@ def best_parameters(warehouse: Warehouse, cell: CellKey, forecaster: str, origin
         f"""SELECT parameters FROM {TABLE}
             WHERE source = $source AND target = $target AND cutoff = $cutoff AND forecaster = $forecaster
               AND origin <= $origin AND state = 'complete'
-            ORDER BY origin DESC, value, study, number LIMIT 1""",
+            ORDER BY origin DESC, value, study, number""",
         {
             "source": cell.source,
             "target": cell.target,
@@ -123,5 +132,5 @@ def best_parameters(warehouse: Warehouse, cell: CellKey, forecaster: str, origin
             "origin": origin,
         },
     ).to_pylist()
-    found: dict[str, Any] = json.loads(rows[0]["parameters"]) if rows else {}
-    return found
+    tried: list[dict[str, Any]] = [json.loads(row["parameters"]) for row in rows]
+    return next((parameters for parameters in tried if fixed.items() <= parameters.items()), {})
