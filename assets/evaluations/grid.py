@@ -98,5 +98,6 @@ def data_version(frame: pd.DataFrame) -> str:
 @cache
 def _code_version() -> str:
     folder = Path(__file__).parent
-    files = [*sorted((folder.parent / "models").glob("*.py")), folder / "backtest.py"]
+    models = sorted(path for path in (folder.parent / "models").rglob("*") if path.suffix in (".py", ".yaml"))
+    files = [*models, folder / "backtest.py"]
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -46,12 +46,14 @@ class NetworkParameters:
         preset_: The preset with the parameters in place of its own values.
         weights_: Fitted weights.
         curve_: Losses of every epoch.
+        precision_: `fp32`, or `bf16` where it was trained so.
         center_: Mean of the training outcomes that the point head was standardised with; `spread_` their deviation.
     """
 
     sees: ClassVar[frozenset[str]] = SCALARS | {"text", "image", "audio", "video"}
     needs: ClassVar[frozenset[str]] = frozenset()
     on_request: ClassVar[bool] = True
+    uses_device: ClassVar[bool] = True
     kind: ClassVar[Kind]
     schema_: Schema
 
@@ -123,7 +125,7 @@ class NetworkParameters:
             learned = learn(lesson, self.matrix_, preset, self.random_state)
         except DivergedError as error:
             _name_rows(error, ids)
-        self.weights_, self.curve_ = learned.weights, learned.curve
+        self.weights_, self.curve_, self.precision_ = learned.weights, learned.curve, learned.precision
 
     def _said(self, rows: Rows, head: str) -> Vector:
         said = outputs(self.weights_, self.matrix_.towers_, self.matrix_.transform(rows), head)

@@ -86,7 +86,7 @@ class Loop:
         )
         self.at = Progress(accumulate=preset.accumulate)
         self.best = _copied(network.state_dict())
-        self.bf16 = _uses_bf16(preset.precision, self.device)
+        self.bf16 = uses_bf16(preset.precision, self.device)
         self._pending: list[tuple[Positions, Tensor]] = []
 
     def train(self) -> dict[str, Tensor]:
@@ -249,7 +249,8 @@ def _copied(state: Mapping[str, Tensor]) -> dict[str, Any]:
     return {name: tensor.detach().clone() for name, tensor in state.items()}
 
 
-def _uses_bf16(precision: str, device: torch.device) -> bool:
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether a device trains in bf16 at a preset's precision."""
     if precision == "auto":
         return bool(device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False))
     return precision == "bf16"

@@ -17,7 +17,7 @@ from assets.models.fit_run import FitRun, current_run
 from assets.models.network import processes
 from assets.models.network.batches import DivergedError, Matrix, NetworkMatrix, Positions, Wide, development_rows
 from assets.models.network.checkpoint import Checkpoints
-from assets.models.network.loop import Loop
+from assets.models.network.loop import Loop, uses_bf16
 from assets.models.network.losses import Objective, class_objective, number_objective
 from assets.models.network.preset import Preset
 from assets.models.network.towers import Network
@@ -75,10 +75,12 @@ class Learned:
     Attributes:
         weights: By torch's names, those of layers as (inputs, outputs).
         curve: Losses of every epoch of every stage.
+        precision: `fp32`, or `bf16` where the device has it and the preset wants it.
     """
 
     weights: dict[str, Matrix]
     curve: tuple[dict[str, float], ...]
+    precision: str
 
 
 def learn(lesson: Lesson, matrix: NetworkMatrix, preset: Preset, seed: int) -> Learned:
@@ -106,7 +108,8 @@ def learn(lesson: Lesson, matrix: NetworkMatrix, preset: Preset, seed: int) -> L
                 curve += _tune(network, lesson, rows, later, matrix, preset, seed, run)
         except DivergedError as error:
             raise DivergedError(error.epoch, error.step, rows[error.positions]) from error
-    return Learned(_arrays(network), tuple(curve))
+    bf16 = uses_bf16(preset.precision, processes.own_device(run.device))
+    return Learned(_arrays(network), tuple(curve), "bf16" if bf16 else "fp32")
 
 
 def _blocks(count: int, share: float, fraction: float, seed: int) -> tuple[Positions, Positions]:
