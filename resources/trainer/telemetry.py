@@ -37,7 +37,7 @@ class Meter:
         self._over = threading.Event()
 
     def __enter__(self) -> Self:
-        self._wall, self._cpu = time.monotonic(), _cpu_seconds()
+        self._wall, self._cpu = time.monotonic(), time.process_time()
         if self.device.startswith("cuda"):
             import torch
 
@@ -57,7 +57,7 @@ class Meter:
             busy = sum(self._busy) / len(self._busy) if self._busy else None
             return Cost(seconds, int(torch.cuda.max_memory_allocated(self.device)), busy)
         held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        return Cost(seconds, held, (_cpu_seconds() - self._cpu) / max(seconds, 1e-9) / (os.cpu_count() or 1))
+        return Cost(seconds, held, (time.process_time() - self._cpu) / max(seconds, 1e-9) / (os.cpu_count() or 1))
 
     def _sample(self) -> None:
         import torch
@@ -70,8 +70,3 @@ class Meter:
                 self._busy.append(float(said) / 100)
             except (OSError, subprocess.TimeoutExpired, ValueError):  # no such tool, or a device that does not say
                 return
-
-
-def _cpu_seconds() -> float:
-    times = os.times()
-    return times.user + times.system
