@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from warehouse.contracts import quoted, table
 from warehouse.errors import WarehouseError
+from warehouse.writer import in_row_groups
 
 Kind = Literal["videos", "metrics", "labels", "media"]
 """What a landing holds; the records of media are resolved in assets/raw/media."""
@@ -266,7 +267,7 @@ def _registered(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> Iterator[
     }
     landings = pa.table({c.name: pa.array([row[c.name] for row in rows], kinds[c.type]) for c in columns})
     tables = {
-        "arriving": resolved.winners,
+        "arriving": in_row_groups(resolved.winners),
         "arriving_losers": resolved.losers,
         "arriving_quarantine": resolved.quarantine,
         "arriving_days": resolved.days,

@@ -23,11 +23,10 @@ from assets.raw.slots import Places, Slots, column_text, first, literal, path_te
 from warehouse.connection import scratch
 from warehouse.contracts import quoted
 from warehouse.landings import Kind
+from warehouse.writer import in_row_groups
 
 # A stated publish time that differs from the id's second by less is the same one, written to the minute.
 _SAME_PUBLISH_S = 60
-# Rows per batch: DuckDB scans batches in parallel.
-_BATCH = 122_880
 # From here on, rows that cheap parsers read are mapped apart from those that they do not.
 _MANY_ROWS = 50_000
 _VALUES = (*CONTENT, *COUNTS, *CHANNEL, "status")
@@ -167,7 +166,7 @@ def _together(arrivals: Sequence[Arrival]) -> pa.Table:
         tables.append(table)
     together = pa.concat_tables(tables)
     together = together.append_column("__position", pa.array(np.arange(together.num_rows, dtype=np.int64)))
-    return pa.Table.from_batches(together.to_batches(max_chunksize=_BATCH), together.schema)
+    return in_row_groups(together)
 
 
 _NOTHING = """
