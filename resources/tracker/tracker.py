@@ -20,12 +20,15 @@ MODEL = "model"
 """Artifact folder that holds the model itself."""
 _IDENTITY, _FINGERPRINT = "upswell.version", "upswell.mirrored"
 _IN_ONE_REQUEST = 500
-# An unreachable server is noticed within seconds; whoever needs more patience sets these in the environment.
+# An unreachable server is noticed within seconds and nothing is printed among the output of a command; whoever wants it otherwise
+# sets these in the environment.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -227,7 +230,12 @@ def _explained(uri: str) -> Iterator[None]:
 
     try:
         yield
-    except (MlflowException, RequestException, SQLAlchemyError) as error:
+    except (
+        MlflowException,
+        RequestException,
+        SQLAlchemyError,
+        ImportError,
+    ) as error:  # a database's driver may be absent
         why = _without_password(uri, str(error).strip().splitlines()[0][:300])
         raise TrackerError(
             f"MLflow at {_without_password(uri, uri)}: {why}; nothing is lost: start it or correct tracking.uri in "

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -101,8 +102,9 @@ def test_a_model_is_kept_with_all_that_is_known_of_it(trained):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_second_call_changes_nothing(trained):
+def test_a_second_call_changes_nothing_and_neither_prints(trained, capfd):
     mirrored(trained)
+    assert capfd.readouterr().out == ""
     before = content(trained.warehouse.home)
     done = mirrored(trained)
     assert (done.added, done.updated, done.unchanged, done.aliases) == ([], [], 2, 0)
@@ -156,6 +158,13 @@ def test_a_call_that_was_cut_short_is_completed_by_the_next(trained, monkeypatch
             mirrored(trained)
     assert len(client(trained.warehouse.home).search_runs(["1"])) == 1
     mirrored(trained)
+    assert_whole(trained)
+
+
+def test_two_calls_at_once_keep_each_model_once(trained):
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: mirrored(trained), range(2)))
+    assert sorted(len(each.added) for each in done) == [0, 2]
     assert_whole(trained)
 
 
