@@ -81,8 +81,9 @@ class Loop:
         self.rank, self.world = processes.rank_and_world()
         self.count = len(next(iter(rows.values())))
         self.total = preset.epochs * steps_of_epoch(self.count, preset.batch_size)
+        self.parameters = list(network.parameters())
         self.optimiser = torch.optim.AdamW(
-            network.parameters(), lr=preset.learning_rate, weight_decay=preset.weight_decay, fused=True
+            self.parameters, lr=preset.learning_rate, weight_decay=preset.weight_decay, fused=True
         )
         self.at = Progress(accumulate=preset.accumulate)
         self.best = _copied(network.state_dict())
@@ -116,7 +117,7 @@ class Loop:
             for group in self.optimiser.param_groups:
                 group["lr"] = rate
             loss = self._gradient(network, positions)
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.preset.clip)
+            norm = nn.utils.clip_grad_norm_(self.parameters, self.preset.clip)
             self.optimiser.step()
             self._pending.append((positions, torch.stack([loss, norm.detach().float()])))
             self.at.step += 1
@@ -151,7 +152,7 @@ class Loop:
         each = len(parts) // self.world
         loss = torch.zeros((), device=self.device)
         for number in range(self.rank * each, (self.rank + 1) * each):
-            torch.manual_seed(((self.seed * 1_000_003 + self.at.step) * 4096 + number) % 2**63)
+            _seed(((self.seed * 1_000_003 + self.at.step) * 4096 + number) % 2**63, self.device)
             batch = _take(self.rows, parts[number])
             waits = isinstance(network, DistributedDataParallel) and number + 1 < (self.rank + 1) * each
             with network.no_sync() if waits else contextlib.nullcontext():
@@ -242,6 +243,15 @@ def learning_rate(preset: Preset, step: int, total: int) -> float:
 def _take(rows: Rows, positions: Positions) -> dict[str, Tensor]:
     index = torch.from_numpy(positions).to(next(iter(rows.values())).device)
     return {name: column.index_select(0, index) for name, column in rows.items()}
+
+
+def _seed(number: int, device: torch.device) -> None:
+    """Seeds what dropout draws from; `torch.manual_seed` would queue a stack trace per step for every device not in use."""
+    torch.default_generator.manual_seed(number)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
 
 
 def _copied(state: Mapping[str, Tensor]) -> dict[str, Any]:
