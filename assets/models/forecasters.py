@@ -6,6 +6,7 @@ import pandas as pd
 
 from assets.models.classifiers import HistGradientBoostingClassifierForecaster, TfidfLogistic
 from assets.models.columns import SCALARS, group_of
+from assets.models.ensembles import Blend, Stack, StyleResiduals
 from assets.models.learned import (
     AudioBoosting,
     ContentBoosting,
@@ -43,6 +44,9 @@ FORECASTERS: dict[str, type[Any]] = {
         HistGradientBoostingClassifierForecaster,
         FusionNetworkForecaster,
         FusionNetworkClassifierForecaster,
+        Blend,
+        Stack,
+        StyleResiduals,
     )
 }
 
