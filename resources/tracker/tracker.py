@@ -128,13 +128,11 @@ class Tracker:
 
     def kept(self, model: str) -> dict[str, Kept]:
         """What is kept of a registered model, by our names of its versions."""
-        from mlflow.store.entities.paged_list import PagedList
-
         found: dict[str, Kept] = {}
         token: str | None = None
         while True:
             with _explained(self.uri):
-                page: PagedList[Any] = self._client.search_model_versions(f"name = '{model}'", page_token=token)
+                page = self._client.search_model_versions(f"name = '{model}'", page_token=token)
             for version in page:
                 if identity := version.tags.get(_IDENTITY):
                     found[identity] = Kept(str(version.version), version.tags.get(_FINGERPRINT))
