@@ -17,7 +17,7 @@ from assets.models.predictor import FOLDER, Manifest, ModelError, Predictor, rea
 
 FINGERPRINT = "feature_fingerprint"
 _PACKAGES = ("upswell", "numpy", "pandas", "scikit-learn", "scipy", "joblib")
-_OWN_PACKAGE = {"lightgbm": "lightgbm", "fusion_network": "torch"}
+_OWN_PACKAGE = {"lightgbm": "lightgbm", "fusion_network": "torch", "fusion_network_classifier": "torch"}
 """What the bundles of some forecasters need besides."""
 
 
