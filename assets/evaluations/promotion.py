@@ -24,7 +24,7 @@ from assets.features.frame import features_fingerprint
 from assets.models.columns import channels_of
 from assets.models.forecasters import naive_for
 from assets.models.labels import ViralLabel
-from assets.models.predictor import FOLDER, MODEL, read_manifest
+from assets.models.predictor import FOLDER, MODEL
 from assets.models.registry import CHALLENGER, CHAMPION, TRAINING, registered, set_alias
 from assets.models.task import Kind, Task
 from assets.models.training_set import thaw
@@ -57,10 +57,12 @@ class Pair:
     Attributes:
         challenger: Row of `models.versions`.
         champion: Row of `models.versions`; None where nothing serves.
+        fault: Why the champion cannot be asked, or None.
     """
 
     challenger: Row
     champion: Row | None
+    fault: str | None
 
     @property
     def against(self) -> str | None:
@@ -74,11 +76,9 @@ class Pair:
         return max(origins)
 
     @property
-    def usable(self) -> Row | None:
-        """The champion, where it can read today's features."""
-        if self.champion is None or self.champion["feature_fingerprint"] != features_fingerprint():
-            return None
-        return self.champion
+    def asked(self) -> Row | None:
+        """The champion, where it can be asked."""
+        return self.champion if self.fault is None else None
 
 
 def undecided(warehouse: Warehouse, settings: Settings) -> list[Cell]:
@@ -101,8 +101,9 @@ def decide(
     """Judge a cell's challenger on the videos published after both models' origins, and let it serve if it passes.
 
     A challenger is judged once against a champion: to look again whenever more has matured would promote equal models
-    more often than the settings say. Where nothing serves, or what serves cannot read today's features, it is judged against
-    the best of the naive forecasters on the same videos.
+    more often than the settings say. Where nothing serves, or what serves cannot be asked (it was made for other features, or its
+    bundle is gone), it is judged against the best of the naive forecasters on the same videos. A challenger that cannot be
+    asked, or was fitted on what would judge it, is kept back by a decision too, so that nothing asks again.
 
     Args:
         warehouse: Where models and features are read and the decision is written.
@@ -117,8 +118,8 @@ def decide(
         The decision; None where there is nothing to decide, or not yet enough to decide it on.
 
     Raises:
-        LeakError: A video that would judge a model was in its fit.
-        ModelError: A bundle is absent or was changed.
+        LeakError: A video that would judge a model was in its fit; the decision that keeps it back is written.
+        ModelError: A bundle was changed.
     """
     pair = _pair(warehouse, cell)
     if pair is None:
@@ -129,23 +130,23 @@ def decide(
             f"{cell}: {pair.challenger['version']} was judged against {pair.against or 'the naive forecasters'} already"
         )
         return None
+    if fault := _unusable(warehouse, pair.challenger):
+        decision = _kept(warehouse, cell, pair, fault, now, run_id)
+        return decision if _write(warehouse, cell, pair, decision, guard, log) else None
     seen = frame_as_of(warehouse, settings, cell, pair.challenger["origin"])
     judged = seen[_matured(seen, pair.since, now)]
     if len(judged) < settings.gate.rows:
         log(f"{cell}: {len(judged)} videos published since {pair.since} have matured; {settings.gate.rows} are needed")
         return None
-    for row in (pair.challenger, pair.usable):
-        if row is not None:
-            _refuse_seen(warehouse, row, judged)
-    decision = _judged(warehouse, settings, cell, pair, judged, now, run_id)
-    with warehouse.write() as con:
-        guard()
-        if _pair(warehouse, cell) != pair:
-            log(f"{cell}: another model took an alias meanwhile; nothing is decided")
-            return None
-        if record(con, decision) and decision.outcome in ("first", "promoted"):
-            set_alias(con, cell, pair.challenger["version"], CHAMPION)
-    return decision
+    refused = _seen_before(warehouse, pair, judged)
+    if refused is None:
+        decision = _judged(warehouse, settings, cell, pair, judged, now, run_id)
+    else:
+        decision = _kept(warehouse, cell, pair, f"{refused}: it is not judged; train it anew", now, run_id)
+    written = _write(warehouse, cell, pair, decision, guard, log)
+    if refused is not None:
+        raise LeakError(decision.why)
+    return decision if written else None
 
 
 def promote(warehouse: Warehouse, version: str, reason: str) -> Decision:
@@ -275,7 +276,39 @@ def earlier_champions(warehouse: Warehouse, cell: Cell, version: str) -> Iterato
 
 def _pair(warehouse: Warehouse, cell: Cell) -> Pair | None:
     challenger = registered(warehouse, cell, CHALLENGER)
-    return None if challenger is None else Pair(challenger, registered(warehouse, cell, CHAMPION))
+    if challenger is None:
+        return None
+    champion = registered(warehouse, cell, CHAMPION)
+    return Pair(challenger, champion, None if champion is None else _unusable(warehouse, champion))
+
+
+def _write(warehouse: Warehouse, cell: Cell, pair: Pair, decision: Decision, guard: Guard, log: Log) -> bool:
+    """Decision and alias in one transaction; False where the aliases are no longer those that were judged."""
+    with warehouse.write() as con:
+        guard()
+        if _pair(warehouse, cell) != pair:
+            log(f"{cell}: another model took an alias meanwhile; nothing is decided")
+            return False
+        if record(con, decision) and decision.outcome in ("first", "promoted"):
+            set_alias(con, cell, pair.challenger["version"], CHAMPION)
+    return True
+
+
+def _kept(warehouse: Warehouse, cell: Cell, pair: Pair, why: str, now: datetime, run_id: str | None) -> Decision:
+    """The decision on a challenger that cannot be judged."""
+    return Decision(
+        decision_id=fingerprint("gate", cell, pair.challenger["version"], pair.against, why),
+        kind="gate",
+        **asdict(cell),
+        outcome="kept",
+        why=why,
+        numbers={},
+        clock=clock.mode(warehouse.home),
+        decided_at=now,
+        version=pair.challenger["version"],
+        against=pair.against,
+        run_id=run_id,
+    )
 
 
 def _was_judged(warehouse: Warehouse, cell: Cell, pair: Pair) -> bool:
@@ -316,22 +349,17 @@ def _matured(frame: pd.DataFrame, since: date, now: datetime) -> pd.Series:
     return known & (frame["anchor_at"] >= pd.Timestamp(midnight(since)))
 
 
-def _refuse_seen(warehouse: Warehouse, row: Row, judged: pd.DataFrame) -> None:
-    """Stop where a video that would judge a model is among those that it, or its training set, says it was fitted on.
-
-    Raises:
-        LeakError: Names up to three of them.
-        ModelError: The bundle is absent.
-    """
-    version = row["version"]
-    read_manifest(warehouse.home, version)
-    bundle = joblib.load(warehouse.home / FOLDER / version / MODEL)
-    fitted = {*bundle["trained_on"], *thaw(warehouse.home, row["training_set_id"])["video_id"]}
-    if shared := sorted(fitted & set(judged["video_id"])):
-        raise LeakError(
-            f"{version} was fitted on {len(shared)} of the {len(judged)} videos that would judge it, e.g. "
-            f"{', '.join(shared[:3])}: it is not judged; train it anew"
-        )
+def _seen_before(warehouse: Warehouse, pair: Pair, judged: pd.DataFrame) -> str | None:
+    """Which videos that would judge a model are among those that it, or its training set, says it was fitted on, or None."""
+    for row in (pair.challenger, pair.asked):
+        if row is None:
+            continue
+        bundle = joblib.load(warehouse.home / FOLDER / row["version"] / MODEL)
+        fitted = {*bundle["trained_on"], *thaw(warehouse.home, row["training_set_id"])["video_id"]}
+        if shared := sorted(fitted & set(judged["video_id"])):
+            examples = ", ".join(shared[:3])
+            return f"{row['version']} was fitted on {len(shared)} of the {len(judged)} videos that would judge it, e.g. {examples}"
+    return None
 
 
 def _judged(
@@ -348,7 +376,7 @@ def _judged(
     train = thaw(warehouse.home, pair.challenger["training_set_id"])
     label = _label(warehouse, task, pair, train, judged)
     naive = _naive_losses(task, train, judged, label)
-    champion, against = pair.usable, min(naive, key=lambda name: (float(naive[name].mean()), name))
+    champion, against = pair.asked, min(naive, key=lambda name: (float(naive[name].mean()), name))
     said = with_forecasts(warehouse, pair.challenger["version"], judged)
     rows = _with_slices(said, train, task.kind).assign(loss=_loss(task.kind, said, label), other_loss=naive[against])
     if champion is not None:
@@ -385,7 +413,7 @@ def _label(warehouse: Warehouse, task: Task, pair: Pair, train: pd.DataFrame, ju
     """The class of each video by the threshold of the later of the two training sets; None for a number."""
     if task.kind == "regression":
         return None
-    champion = pair.usable
+    champion = pair.asked
     if champion is not None and champion["origin"] > pair.challenger["origin"]:
         train = thaw(warehouse.home, champion["training_set_id"])
     return np.asarray(ViralLabel.of(task).fit(train).label(judged), dtype=np.float64)
@@ -429,8 +457,8 @@ def _rows_version(rows: pd.DataFrame) -> str:
 def _why(verdict: Verdict, pair: Pair, against: str) -> str:
     if pair.champion is None:
         return f"nothing serves, so against the best naive forecaster, {against}: {verdict.why}"
-    if pair.usable is None:
-        return f"{pair.against} was made for other features, so against the best naive forecaster, {against}: {verdict.why}"
+    if pair.asked is None:
+        return f"{pair.fault}; so against the best naive forecaster, {against}: {verdict.why}"
     return verdict.why
 
 

@@ -172,7 +172,7 @@ def _slices(rows: list[Decision]) -> list[Part]:
     found = []
     heads = columns("part of the videos", "#videos", "#challenger's loss", "#other's loss", "#worse by", "forbids it")
     for cell in _cells(rows):
-        judged = [row for row in rows if row.kind == "gate" and row.cell == cell]
+        judged = [row for row in rows if row.kind == "gate" and row.cell == cell and "slices" in row.numbers]
         if not judged:
             continue
         lines = [

@@ -115,7 +115,18 @@ def test_a_model_trained_on_what_would_judge_it_is_refused(warehouse: Warehouse,
     give(warehouse, champion=models["worse"], challenger=leaked)
     with pytest.raises(LeakError, match=r"was fitted on 20 of the \d+ videos that would judge it"):
         decided(warehouse)
-    assert decisions(warehouse) == [] and aliases(warehouse)[CHAMPION] == models["worse"]
+    (refused,) = decisions(warehouse)
+    assert refused.outcome == "kept" and refused.version == leaked and "train it anew" in refused.why
+    assert aliases(warehouse)[CHAMPION] == models["worse"]
+    assert undecided(warehouse, load_settings(warehouse.home)) == [] and decided(warehouse) is None
+
+
+def test_a_challenger_of_other_features_is_kept_back(warehouse: Warehouse, models: dict[str, str]) -> None:
+    give(warehouse, champion=models["worse"], challenger=models["good"])
+    change(warehouse, models["good"], feature_fingerprint="others")
+    decision = decided(warehouse)
+    assert decision is not None and decision.outcome == "kept" and "train it anew" in decision.why
+    assert aliases(warehouse)[CHAMPION] == models["worse"] and decided(warehouse) is None
 
 
 def test_a_run_that_has_ended_decides_nothing_and_the_next_one_does(
@@ -132,6 +143,19 @@ def test_a_run_that_has_ended_decides_nothing_and_the_next_one_does(
     assert undecided(warehouse, load_settings(warehouse.home)) == [CELL]
     decision = decided(warehouse)
     assert decision is not None and decision.outcome == "promoted"
+
+
+def test_what_was_judged_against_another_champion_is_not_written(warehouse: Warehouse, models: dict[str, str]) -> None:
+    give(warehouse, champion=models["worse"], challenger=models["good"])
+    said: list[str] = []
+
+    def rolled_back_meanwhile() -> None:
+        with warehouse.read() as con:  # the transaction that is about to write
+            con.execute("UPDATE models.versions SET alias = NULL WHERE alias = 'champion'")
+
+    assert decided(warehouse, guard=rolled_back_meanwhile, log=said.append) is None
+    assert "another model took an alias meanwhile" in said[0] and decisions(warehouse) == []
+    assert aliases(warehouse) == {CHALLENGER: models["good"]}
 
 
 def test_a_champion_of_other_features_is_not_asked(warehouse: Warehouse, models: dict[str, str]) -> None:
