@@ -40,6 +40,7 @@ class Order:
         task: What is forecast.
         forecaster: Name of the forecaster.
         parameters: Its parameters that differ from their defaults.
+        preset: Fingerprint of what the preset says that the parameters name; empty where they name none.
         seed: Seed of everything random.
         fraction: Share of the rows that development mode trains on.
         origin: Everything in the training set had matured by the start of this day.
@@ -55,6 +56,7 @@ class Order:
     task: Task
     forecaster: str
     parameters: dict[str, Any]
+    preset: str
     seed: int
     fraction: float
     origin: date

@@ -215,6 +215,7 @@ def main(arguments: list[str]) -> int:
     except OrderError as error:
         print(error, file=sys.stderr)
         return 2
+    os.environ["UPSWELL_HOME"] = str(order.home)  # a preset may be a file of the home
     stop, place = Stop(), Place.here()
     with watched(stop), opened(place.rank) as say:
         state = carry_out(order, say, stop, place).state

@@ -3,6 +3,7 @@
 Pure Python beside the trainer's process (`train`) and Dagster (`assets`). Whether a model serves is for the gate.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -19,6 +20,7 @@ from assets.evaluations.served import frame_as_of
 from assets.features.frame import features_fingerprint, load_frame
 from assets.models.columns import Schema
 from assets.models.forecasters import FORECASTERS, lacks, make, unavailable
+from assets.models.network.preset import load_preset
 from assets.models.order import Begun, Order, Result, begun_of, result_of, told
 from assets.models.predictor import FOLDER, read_manifest
 from assets.models.registry import CHALLENGER, TRAINING, set_alias
@@ -133,13 +135,16 @@ def orders_for(
         )
     missing = {name: reason for name in names if (reason := unavailable(name) or lacks(name, train))}
     frozen = freeze_rows(warehouse, cell, train, origin, TRAINING, run_id, now)
-    orders = tuple(
-        Order(
+    orders = []
+    for name in (name for name in names if name not in missing):
+        parameters = _parameters(warehouse, settings, cell, name, origin)
+        order = Order(
             home=warehouse.home,
             source=cell.source,
             task=task,
             forecaster=name,
-            parameters=_parameters(warehouse, settings, cell, name, origin),
+            parameters=parameters,
+            preset=_preset_fingerprint(parameters),
             seed=SEED,
             fraction=fraction,
             origin=origin,
@@ -149,10 +154,8 @@ def orders_for(
             device=settings.training.device,
             run_id=run_id,
         )
-        for name in names
-        if name not in missing
-    )
-    return Asked(cell, orders, frozen, missing)
+        orders.append(order)
+    return Asked(cell, tuple(orders), frozen, missing)
 
 
 def training_rows(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
@@ -233,7 +236,7 @@ def register(
     """
     if asked.frozen is None or not outcomes:
         return None
-    runs = [_run(outcome, decision_id, run_id) for outcome in outcomes]
+    runs = [_run(outcome, decision_id, run_id) | {"rows": asked.frozen["rows"]} for outcome in outcomes]
     versions = [_version(outcome, now) for outcome in outcomes if outcome.result.version]
     curves = {
         outcome.order.training_id: told(outcome.order).curves.assign(training_id=outcome.order.training_id)
@@ -275,6 +278,13 @@ def _parameters(warehouse: Warehouse, settings: Settings, cell: Cell, name: str,
     """What a forecaster is told beyond its defaults: the preset of a network, and what a search found by the origin."""
     fixed = fixed_parameters(settings, name)
     return fixed | best_parameters(warehouse, cell, name, origin, fixed)
+
+
+def _preset_fingerprint(parameters: Mapping[str, Any]) -> str:
+    """A preset may be a person's own file, whose content can change under its name."""
+    if "preset" not in parameters:
+        return ""
+    return hashlib.sha256(load_preset(parameters["preset"]).model_dump_json().encode()).hexdigest()[:16]
 
 
 def _version(outcome: Outcome, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ What the trainer says streams into the run through Dagster Pipes. What it is ask
 `assets/models` reads and writes.
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,8 +44,13 @@ class Launcher:
             How the process ended where it did not end well, else None; what came of the order is in its folder.
         """
         client = dg.PipesSubprocessClient(termination_timeout_seconds=GRACE_S + 15)
-        # The trainer is found as the installed package even where the working folder has an `assets` of its own.
-        environment = {STARTED_BY: this_process(), "PYTHONSAFEPATH": "1"}
+        environment = {
+            STARTED_BY: this_process(),
+            # The installed package is meant even where the working folder has an `assets` of its own.
+            "PYTHONSAFEPATH": "1",
+            # As torchrun does: on two busy cores a second thread made a small network eight times slower.
+            "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
+        }
         try:
             client.run(context=context, command=self.command(order), env=environment)
         except DagsterPipesExecutionError as error:

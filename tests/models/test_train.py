@@ -166,6 +166,7 @@ def test_what_is_asked_names_the_training(home: Path) -> None:
         replace(asked, seed=1),
         replace(asked, parameters={"steps": 3}),
         replace(asked, fraction=0.5),
+        replace(asked, preset="edited"),
         replace(asked, data_version="other"),
         order(home, target="viral_7d"),
         order(home, rows=300),

@@ -61,6 +61,7 @@ def order(home: Path, forecaster: str = "stepwise", rows: int = 400, **more: Any
         "task": Task.of(load_settings(home), target, "24h"),
         "forecaster": forecaster,
         "parameters": {},
+        "preset": "",
         "seed": 0,
         "fraction": 1.0,
         "origin": ORIGIN,
