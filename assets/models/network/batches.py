@@ -64,8 +64,10 @@ class NetworkMatrix:
         """Fit on training rows; return their matrix, float32 of shape (rows, len(names_)).
 
         Raises:
-            ValueError: No column of the wanted modalities says anything, or one is infinite somewhere.
+            ValueError: No column of the wanted modalities says anything, one is infinite, or titles are to be encoded and there are none.
         """
+        if self.encoder_ is not None and not schema.text:
+            raise ValueError("fine_tune learns from titles, and the frame has no column title; set it to null")
         groups = [group_of(name) for name in schema.numeric]
         self.columns_ = np.flatnonzero(
             [group in self.modalities and varies(rows.numeric[:, i]) for i, group in enumerate(groups)]

@@ -118,6 +118,7 @@ class NetworkParameters:
             self.kind,
             prepared,
             (outcome - self.center_) / self.spread_,
+            self.spread_,
             None if measured is None else (measured - _moments(measured)[0]) / _moments(measured)[1],
             rows.titles,
         )

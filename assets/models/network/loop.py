@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +24,31 @@ from assets.models.network.losses import Objective
 from assets.models.network.preset import Preset
 
 Rows = Mapping[str, Tensor]
+Array = np.ndarray[Any, Any]
 _SETTLE = 50
 """Steps after which losses are read back from the device, checked and reported."""
 _VALIDATED = 4096
 """Rows of the validation block at a time."""
+
+
+class Figure(NamedTuple):
+    """What the validation block says in a unit that people read.
+
+    Attributes:
+        name: As it is reported.
+        value: The figure.
+        cost: The smaller, the better; what decides when the preset stops on the metric.
+    """
+
+    name: str
+    value: float
+    cost: float
+
+
+def no_figure(said: Array, outcome: Array) -> Figure | None:
+    """Of a lesson that is judged by its loss alone."""
+    del said, outcome
+    return None
 
 
 @dataclass
@@ -39,7 +60,7 @@ class Progress:
     step: int = 0
     accumulate: int = 1
     losses: list[float] = field(default_factory=list)
-    best_loss: float = math.inf
+    best_cost: float = math.inf
     best_epoch: int = -1
     curve: list[dict[str, float]] = field(default_factory=list)
     done: bool = False
@@ -57,7 +78,9 @@ class Loop:
         seed: Seed of order and dropout.
         run: Device, whom to tell, when to stop.
         checkpoints: Where they are kept; None keeps none.
+        figure: The metric of the validation block, from what the point head says and the outcomes.
         before_epoch: Called with the number of every epoch before it begins.
+        earlier: Epochs and steps of the stage before this one, from which reports count on.
     """
 
     def __init__(
@@ -70,14 +93,16 @@ class Loop:
         seed: int,
         run: FitRun,
         checkpoints: Checkpoints | None = None,
+        figure: Callable[[Array, Array], Figure | None] = no_figure,
         before_epoch: Callable[[int], None] = lambda epoch: None,
+        earlier: tuple[int, int] = (0, 0),
     ) -> None:
         self.device = processes.own_device(run.device)
         self.network, self.objective = network.to(self.device), objective
         self.rows = {name: column.to(self.device) for name, column in rows.items()}
         self.later = {name: column.to(self.device) for name, column in later.items()}
         self.preset, self.seed, self.run = preset, seed, run
-        self.checkpoints, self.before_epoch = checkpoints, before_epoch
+        self.checkpoints, self.figure, self.before_epoch, self.earlier = checkpoints, figure, before_epoch, earlier
         self.rank, self.world = processes.rank_and_world()
         self.count = len(next(iter(rows.values())))
         self.total = preset.epochs * steps_of_epoch(self.count, preset.batch_size)
@@ -98,11 +123,12 @@ class Loop:
             StoppedError: The run was asked to stop; a checkpoint was saved.
         """
         self._restore()
+        if self.earlier[1] and not self.at.step:  # what the stage before reached stands until it is beaten
+            self.at.best_cost = self._cost(*self._validate())
         while not self.at.done:
             self.before_epoch(self.at.epoch)
             self._epoch()
-            validation = self._validate()
-            self._judge(validation)
+            self._judge(*self._validate())
             self._save()
         return self.best
 
@@ -180,32 +206,39 @@ class Loop:
             self.at.losses.append(loss)
         self._pending.clear()
 
-    def _validate(self) -> float:
-        """Mean loss of the validation block."""
+    def _validate(self) -> tuple[float, Figure | None]:
+        """Mean loss of the validation block, and its metric."""
         self.network.eval()
-        total, count = 0.0, len(next(iter(self.later.values())))
+        total, count, said = 0.0, len(self.later["outcome"]), []
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             for start in range(0, count, _VALIDATED):
                 batch = {name: column[start : start + _VALIDATED] for name, column in self.later.items()}
-                total += float(self.objective(self.network(batch), batch).sum())
-        return total / count
+                outputs = self.network(batch)
+                total += float(self.objective(outputs, batch).sum())
+                said.append(outputs["point"][:, 0].float())
+        return total / count, self.figure(torch.cat(said).cpu().numpy(), self.later["outcome"].cpu().numpy())
 
-    def _judge(self, validation: float) -> None:
+    def _judge(self, validation: float, figure: Figure | None) -> None:
         """Closes an epoch: its place on the curve, the best weights, whether it was the last."""
         at = self.at
         trained = float(np.mean(at.losses))
-        at.curve.append({"epoch": at.epoch, "train_loss": trained, "validation_loss": validation})
-        if validation < at.best_loss:
-            at.best_loss, at.best_epoch, self.best = validation, at.epoch, _copied(self.network.state_dict())
+        facts = {"train_loss": trained, "validation_loss": validation} | ({figure.name: figure.value} if figure else {})
+        at.curve.append({"epoch": self.earlier[0] + at.epoch, **facts})
+        cost = self._cost(validation, figure)
+        if cost < at.best_cost:
+            at.best_cost, at.best_epoch, self.best = cost, at.epoch, _copied(self.network.state_dict())
         rate = learning_rate(self.preset, max(at.step - 1, 0), self.total)
-        facts = {"train_loss": trained, "validation_loss": validation, "learning_rate": rate}
-        self._report(facts | {"samples_per_second": self._speed})
+        self._report(facts | {"learning_rate": rate, "samples_per_second": self._speed})
         at.epoch, at.in_epoch, at.losses = at.epoch + 1, 0, []
         at.done = at.epoch >= self.preset.epochs or at.epoch - 1 - at.best_epoch >= self.preset.patience
 
+    def _cost(self, validation: float, figure: Figure | None) -> float:
+        return figure.cost if figure and self.preset.stop_on == "metric" else validation
+
     def _report(self, facts: Mapping[str, float]) -> None:
         if self.rank == 0:
-            self.run.report({"epoch": self.at.epoch, "step": self.at.step, **facts})
+            epochs, steps = self.earlier
+            self.run.report({"epoch": epochs + self.at.epoch, "step": steps + self.at.step, **facts})
 
     def _save(self) -> None:
         """A checkpoint, of losses that were found finite only."""

@@ -60,7 +60,8 @@ class Preset(BaseModel):
         epochs: At most.
         warmup_steps: Steps of linear warm-up; a tenth of all steps where that is less.
         clip: Largest norm of the gradient.
-        patience: Epochs without a better validation loss after which it ends.
+        patience: Epochs without a better validation block after which it ends.
+        stop_on: What better means: the `loss`, or the `metric` (MAE of a number, AUROC of a class).
         validation_share: Share of the rows, the latest, that decides when to stop and which weights are best.
         precision: `auto` is bf16 on CUDA devices that have it, else fp32.
         checkpoint_steps: Steps between checkpoints inside an epoch; there is also one at its end.
@@ -88,6 +89,7 @@ class Preset(BaseModel):
     warmup_steps: int = Field(ge=0)
     clip: float = Field(gt=0)
     patience: int = Field(gt=0)
+    stop_on: Literal["loss", "metric"]
     validation_share: float = Field(gt=0, lt=0.5)
     precision: Literal["auto", "fp32", "bf16"]
     checkpoint_steps: int = Field(gt=0)

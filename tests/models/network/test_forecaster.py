@@ -93,6 +93,19 @@ def test_quantiles_rise_and_hold_their_share(frame):
     assert below == pytest.approx(np.array(fitted.preset_.quantiles), abs=0.15)
 
 
+def test_curves_are_told_in_the_units_of_the_board(frame):
+    features, told = without_labels(frame), []
+    with fit_run(FitRun(report=told.append)):
+        fitted = quick(epochs=10).fit(features, value(frame))
+        quick("fusion_network_classifier", preset="miles", epochs=2).fit(features, value(frame) > 8)
+    late = np.abs(fitted.predict(features) - value(frame))[-75:].mean()
+    assert min(facts["validation_mae"] for facts in told[:10]) == pytest.approx(late, rel=0.25)
+    assert 0.5 < told[-1]["validation_auroc"] <= 1
+    with fit_run(FitRun(report=told.append)):
+        quick("fusion_network_classifier", epochs=1).fit(features, np.arange(len(frame)) < 100)
+    assert "validation_auroc" not in told[-1], "a block of one class has none"
+
+
 def test_the_class_network_learns_the_measured_outcome_beside(frame):
     label = (value(frame) >= np.percentile(value(frame), 80)).astype(int)
     features = without_labels(frame)

@@ -10,7 +10,7 @@ import torch
 from assets.models.fit_run import FitRun, StoppedError
 from assets.models.network.batches import DivergedError, epoch_order
 from assets.models.network.checkpoint import Checkpoints
-from assets.models.network.loop import learning_rate
+from assets.models.network.loop import Figure, learning_rate
 from assets.models.network.preset import load_preset
 from tests.models.network.lessons import losses, make_loop, tensors
 
@@ -62,6 +62,22 @@ def test_it_stops_when_later_rows_no_longer_gain_and_keeps_a_copy_of_the_best():
         for parameter in loop.network.parameters():
             parameter.zero_()
     assert equal(best, kept), "the best weights are no view of the last ones"
+
+
+def test_it_can_stop_on_the_metric():
+    costs = iter([3.0, 1.0, 2.0, 2.0, 2.0, 0.5])
+
+    def figure(said, outcome):
+        assert said.shape == outcome.shape == (64,)
+        cost = next(costs)
+        return Figure("validation_auroc", -cost, cost)
+
+    loop = make_loop(epochs=50, patience=3, stop_on="metric")
+    loop.figure = figure
+    loop.train()
+    assert losses(loop, "validation_auroc") == [-3.0, -1.0, -2.0, -2.0, -2.0]
+    assert loop.at.best_epoch == 1
+    assert losses(loop, "validation_loss")[2] < losses(loop, "validation_loss")[1], "the loss would have gone on"
 
 
 def test_accumulation_changes_nothing_but_memory():

@@ -1,6 +1,7 @@
 """The second stage, on a tiny BERT: which layers learn, that forecasts are those of what was tuned, and going on."""
 
 import pickle
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +52,7 @@ def test_only_the_last_layer_learns_and_forecasts_are_those_of_the_tuned_encoder
     changed = {name for name, array in tuned.items() if not np.array_equal(array, untouched.state_[name])}
     assert changed
     assert all(name.startswith("encoder.layer.1.") for name in changed)
-    assert [epoch["epoch"] for epoch in fitted.curve_] == [0, 1, 0, 1, 2], "two stages"
+    assert [epoch["epoch"] for epoch in fitted.curve_] == [0, 1, 2, 3, 4], "two stages"
     features = frame.assign(text_00=0.0)
     said = fitted.predict(features)
     assert np.unique(said).size > 100
@@ -59,6 +60,19 @@ def test_only_the_last_layer_learns_and_forecasts_are_those_of_the_tuned_encoder
     assert np.array_equal(pickle.loads(pickle.dumps(fitted)).predict(features), said)
     fitted.matrix_.encoder_.replace(untouched.state_)
     assert not np.array_equal(fitted.predict(features), said)
+
+
+def test_a_second_stage_that_gains_nothing_leaves_the_first(frame, bert, tmp_path):
+    name, told = preset(tmp_path, bert), []
+    path = Path(name)
+    path.write_text(path.read_text().replace("learning_rate: 0.003", "learning_rate: 30.0"))
+    fitted = fit(frame, name, FitRun(report=told.append))
+    losses = [epoch["validation_loss"] for epoch in fitted.curve_]
+    assert min(losses[2:]) > min(losses[:2])
+    path.write_text(path.read_text().split("fine_tune")[0] + STAGE.format(bert, 1).replace("0.003", "1e-9"))
+    still = fit(frame, name)
+    assert all(np.allclose(fitted.weights_[each], still.weights_[each], atol=1e-5) for each in still.weights_)
+    assert all(b["step"] > a["step"] for a, b in pairwise(told)), "steps and epochs count on"
 
 
 def test_layers_are_unfrozen_one_by_one_from_the_last(bert):
@@ -109,6 +123,11 @@ def test_an_encoder_without_a_network_is_refused(frame, tmp_path):
     )
     with pytest.raises(EncoderError, match="tfidf-svd has no network to tune"):
         fit(frame, str(tmp_path / "own.yaml"))
+
+
+def test_without_titles_there_is_nothing_to_tune(frame, bert, tmp_path):
+    with pytest.raises(ValueError, match="the frame has no column title"):
+        fit(frame.drop(columns="title"), preset(tmp_path, bert))
 
 
 def test_bf16_is_used_where_it_is_asked_for(frame, tmp_path):
