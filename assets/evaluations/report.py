@@ -11,7 +11,15 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from assets.evaluations import backtest, bootstrap, report_decisions, report_profile, report_sections, report_styles
+from assets.evaluations import (
+    backtest,
+    bootstrap,
+    report_decisions,
+    report_ledger,
+    report_profile,
+    report_sections,
+    report_styles,
+)
 from assets.evaluations import report_words as words
 from assets.evaluations.report_checks import Check, ReportError, checks, refuse
 from assets.evaluations.report_data import SAMPLE, Evidence, collect, read_metrics
@@ -101,6 +109,11 @@ _LEADS = {
         "Models that training runs registered, and what let them serve: each was judged on videos published after it was trained, "
         "against what served, and serves as it was judged.",
     ),
+    "ledger": (
+        "Promised and kept",
+        "Forecasts that were written down, with their model and interval, before anybody could know the outcome, and what became of "
+        "them. Nothing here is a backtest.",
+    ),
     "against-cutoff": (
         "Accuracy against cutoff",
         "What waiting buys: every forecaster at every cutoff. The large dot is the champion there, with its interval; naive "
@@ -181,6 +194,7 @@ def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: 
     parts = {
         "headline": report_sections.headline(board),
         "decisions": report_decisions.decisions(warehouse, board.sources),
+        "ledger": report_ledger.ledger(warehouse, board.sources),
         "against-cutoff": report_sections.against_cutoff(board),
         "leaderboard": report_sections.leaderboards(board),
         "over-time": report_sections.over_time(board),

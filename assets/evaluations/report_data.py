@@ -31,6 +31,8 @@ _SOURCES = {
     "evaluations.metrics": (),
     "evaluations.importance": (),
     "evaluations.decisions": ("run_id",),
+    "evaluations.forecasts": ("run_id",),
+    "evaluations.scores": ("run_id",),
     "raw.landings": ("received_at",),
     "raw.duplicates": (),
     "raw.quarantine": (),

@@ -27,6 +27,8 @@ from warehouse.writer import append_rows
 TABLE = "evaluations.scores"
 CERTAIN = 1e-7
 """Probabilities are held this far from 0 and 1, so that one wrong certainty does not make a log loss infinite."""
+MEANS = ("error", "naive_error", *(f"covered_{level}" for level in LEVELS))
+"""What is averaged of scores."""
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -55,6 +57,32 @@ def score_forecasts(
             guard()
             append_rows(con, table(TABLE), pa.concat_tables(parts))
     return done
+
+
+def weekly_scores(warehouse: Warehouse) -> pd.DataFrame:
+    """What was promised and what happened, by the week in which it was promised; each clock by itself.
+
+    Returns:
+        Per clock, source, target, cutoff and `week` (its Monday): `made` and `scored` (how many), and of the scored ones the means
+        of `error`, `naive_error`, `covered_50`, ..., `promised` (the forecast), `lower` and `upper` (80 %), `happened` (the
+        outcome, or the class). Sorted by all of these.
+    """
+    rows = warehouse.query(
+        f"""SELECT f.clock, f.source, f.target, f.cutoff, CAST(date_trunc('week', f.made_at) AS DATE) AS week, f.video_id,
+                   CAST(s.scored_at IS NOT NULL AS DOUBLE) AS scored, s.error, s.naive_error,
+                   {", ".join(f"CAST(s.covered_{level} AS DOUBLE) AS covered_{level}" for level in LEVELS)},
+                   CASE WHEN s.scored_at IS NOT NULL THEN coalesce(f.point, f.probability) END AS promised,
+                   CASE WHEN s.scored_at IS NOT NULL THEN f.lower_80 END AS lower,
+                   CASE WHEN s.scored_at IS NOT NULL THEN f.upper_80 END AS upper,
+                   CASE WHEN f.probability IS NULL THEN s.value ELSE s.label END AS happened
+            FROM evaluations.forecasts f LEFT JOIN {TABLE} s USING ({", ".join(KEY)})
+            ORDER BY f.clock, f.source, f.target, f.cutoff, f.video_id"""
+    ).to_pandas()
+    grouped = rows.groupby(["clock", "source", "target", "cutoff", "week"], sort=True)
+    means = [*MEANS, "promised", "lower", "upper", "happened"]
+    counts = grouped.agg(made=("video_id", "size"), scored=("scored", "sum"))
+    found: pd.DataFrame = counts.join(grouped[means].mean()).reset_index()
+    return found
 
 
 def log_loss(label: Vector, probability: Vector) -> Vector:

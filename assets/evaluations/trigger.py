@@ -171,7 +171,7 @@ def should_train(
     now: datetime,
     fate: Callable[[str], Fate] = never_heard,
 ) -> Decision:
-    """The decision on a cell: to be recorded by the caller and, where it fired, to be turned into a run keyed by `run_key`.
+    """The decision on a cell: to be recorded by the caller and, where it fired, to be turned into a run keyed by its id.
 
     The same state gives the same decision. While a run that was asked for is not over, it is that decision again, so that a caller
     who died before the run was requested requests it now, under the same key.
@@ -215,11 +215,6 @@ def should_train(
         decided_at=now,
         version=state.champion,
     )
-
-
-def run_key(decision: Decision) -> str:
-    """The key of the run that a fired decision asks for: the same decision never starts two."""
-    return f"training-{decision.decision_id}"
 
 
 def read_state(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from assets.evaluations.decisions import Decision, record
 from assets.evaluations.grid import Cell
-from assets.evaluations.trigger import Fate, State, Try, choose, run_key, should_train
+from assets.evaluations.trigger import Fate, State, Try, choose, should_train
 from assets.features.frame import features_fingerprint
 from tests.evaluations.live_world import world_settings
 from tests.features.raw_rows import insert
@@ -221,17 +221,17 @@ class TestRows:
     def test_ticks_over_one_state_make_one_row_and_one_key(self, warehouse):
         self.labels(warehouse, 400)
         asked = [self.ask(warehouse, T0 + number * HOUR) for number in range(3)]
-        assert {run_key(one) for one in asked} == {run_key(asked[0])}
+        assert {one.decision_id for one in asked} == {asked[0].decision_id}
         assert self.stored(warehouse) == [("fired", "first")]
 
     def test_a_failed_training_is_tried_again_after_the_cool_down_but_not_for_ever(self, warehouse):
         self.labels(warehouse, 400)
-        keys = {run_key(self.ask(warehouse))}
+        keys = {self.ask(warehouse).decision_id}
         assert self.ask(warehouse, T0 + HOUR, "ended").numbers["because"] == "cool_down"
         for attempt in (2, 3):
             decision = self.ask(warehouse, T0 + attempt * timedelta(days=1), "ended")
             assert (decision.outcome, decision.numbers["attempt"]) == ("fired", attempt)
-            keys.add(run_key(decision))
+            keys.add(decision.decision_id)
         assert len(keys) == 3
         later = T0 + timedelta(days=30)
         assert self.ask(warehouse, later, "ended").numbers["because"] == "given_up"

@@ -1,0 +1,1 @@
+"""The assets that follow models in use: forecasts before the outcome, their scores, re-evaluations, drift."""
