@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,20 @@ def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     return found
 
 
+@contextmanager
+def after(number: int, warehouse: Warehouse, do: Callable[[], None]) -> Iterator[None]:
+    """Does something once the trainings of a home have told of so many steps, while the block runs."""
+
+    def wait() -> None:
+        until(lambda: steps(warehouse.home) >= number)
+        do()
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    yield
+    waiting.join()
+
+
 def device_is_free(home: Path) -> bool:
     try:
         with held(home, "cpu"):
@@ -104,29 +119,27 @@ def test_a_training_run_trains_registers_and_says_how_it_goes(trained_home: Ware
     assert "stepwise on cpu" not in log, "what is done starts no trainer"
 
 
-def test_a_killed_trainer_fails_the_step_and_the_next_run_goes_on(
+def test_a_canceled_run_and_a_killed_trainer_are_rows_and_the_next_run_goes_on(
     trained_home: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STEPWISE_PAUSE_S", "0.1")
+    with after(3, trained_home, lambda: os.kill(os.getpid(), signal.SIGINT)):
+        assert not train(trained_home)[0].success
+    [row] = stored(trained_home)
+    assert (row["state"], row["why"], row["version"]) == ("stopped", "told to by SIGINT", None)
 
-    def kill() -> None:
-        until(lambda: steps(trained_home.home) >= 15)
-        os.kill(trainer_pid(trained_home.home), signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    result, log = train(trained_home)
-    killer.join()
+    with after(15, trained_home, lambda: os.kill(trainer_pid(trained_home.home), signal.SIGKILL)):
+        result, log = train(trained_home)
     assert not result.success
     [row] = stored(trained_home)
-    assert (row["state"], row["version"]) == ("failed", None)
+    assert (row["state"], row["version"], row["resumed"]) == ("failed", None, 1)
     assert "failed with code -9" in row["why"]
     assert row["why"] in log
 
     monkeypatch.setenv("STEPWISE_PAUSE_S", "0")
     assert train(trained_home)[0].success
     [row] = stored(trained_home)
-    assert (row["state"], row["why"], row["resumed"], row["steps"]) == ("done", None, 1, 12)
+    assert (row["state"], row["why"], row["resumed"], row["steps"]) == ("done", None, 2, 12)
     began = trained_home.query(
         "SELECT max(value) AS at FROM models.curves WHERE fit = 'final' AND metric = 'began_at'"
     ).to_pylist()
