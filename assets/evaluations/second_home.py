@@ -56,11 +56,11 @@ class World:
 
 @dataclass(frozen=True)
 class Subject:
-    """A video as raw data states it: its anchor, and which records its content is taken from."""
+    """A video as raw data states it: its anchor, and which records its content is taken from; without a snapshot, one."""
 
     anchor_at: datetime
     record_at: datetime
-    snapshot_at: datetime
+    snapshot_at: datetime | None
 
 
 def subjects(

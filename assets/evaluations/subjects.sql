@@ -1,5 +1,5 @@
 -- Of the videos asked for: the anchor as raw data states it, the record that their content is taken from and their first
--- snapshot. Says once more, apart from the feature code, what an anchor is, and that where it is the publication nothing
+-- snapshot, if there is one. Says once more, apart from the feature code, what an anchor is, and that where it is the publication nothing
 -- observed before its day counts.
 -- Reads: $videos (source, video_id, anchor), $now, raw.snapshots, raw.videos.
 WITH asked AS (SELECT DISTINCT * FROM (SELECT unnest($videos, recursive := true))),
@@ -13,7 +13,7 @@ recorded AS (
            a.anchor = 'published_at' AS published,
            CASE a.anchor WHEN 'published_at' THEN v.published_at ELSE f.first_seen_at END AS anchor_at
     FROM raw.videos v JOIN asked a USING (source, video_id)
-    JOIN (SELECT source, video_id, min(usable_at) AS first_seen_at FROM seen GROUP BY ALL) f USING (source, video_id)
+    LEFT JOIN (SELECT source, video_id, min(usable_at) AS first_seen_at FROM seen GROUP BY ALL) f USING (source, video_id)
     WHERE greatest(v.observed_at, v.known_at) <= $now
 ),
 chosen AS (
@@ -23,6 +23,6 @@ chosen AS (
 )
 SELECT c.source, c.video_id, c.anchor_at, c.record_at,
        arg_min(s.observed_at, (s.usable_at, s.observed_at)) AS snapshot_at
-FROM chosen c JOIN seen s USING (source, video_id)
-WHERE NOT c.published OR s.observed_at >= CAST(c.anchor_at AS DATE)
+FROM chosen c LEFT JOIN seen s
+  ON s.source = c.source AND s.video_id = c.video_id AND (NOT c.published OR s.observed_at >= CAST(c.anchor_at AS DATE))
 GROUP BY ALL

@@ -1,11 +1,12 @@
--- features.content for anchors in [$start, $end): the first-known record of each video, and the shape of its text.
+-- features.content for anchors in [$start, $end): the first-known record of each video, and the shape of its text. Where the
+-- anchor is the publication, a video without a snapshot is there from its record on.
 -- Reads: videos (raw.videos from the start on), seen (per day of observation, when its first snapshot was known), anchors.
 WITH records AS (
     SELECT v.*, a.anchor = 'published_at' AS published,
            CASE a.anchor WHEN 'published_at' THEN v.published_at ELSE f.first_seen_at END AS anchor_at
     FROM videos v
     JOIN anchors a USING (source)
-    JOIN (SELECT source, video_id, min(usable_at) AS first_seen_at FROM seen GROUP BY ALL) f USING (source, video_id)
+    LEFT JOIN (SELECT source, video_id, min(usable_at) AS first_seen_at FROM seen GROUP BY ALL) f USING (source, video_id)
 ),
 chosen AS (
     SELECT * FROM records
@@ -19,7 +20,8 @@ sights AS (
     GROUP BY ALL
 ),
 first_record AS (
-    SELECT c.*, s.first_seen_at FROM chosen c JOIN sights s USING (source, video_id)
+    SELECT c.*, coalesce(s.first_seen_at, c.usable_at) AS first_seen_at
+    FROM chosen c LEFT JOIN sights s USING (source, video_id)
 )
 SELECT source, video_id, CAST(anchor_at AS DATE) AS anchor_day, anchor_at, first_seen_at,
        greatest(usable_at, first_seen_at) AS known_at, channel_id, title, left(description, 500) AS description, category,

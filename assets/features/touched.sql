@@ -14,10 +14,11 @@ SELECT DISTINCT landing_id, CAST(anchor_at AS DATE) AS day FROM (
     -- videos that have an anchor already
     SELECT r.landing_id, c.anchor_at FROM records r JOIN features.content c USING (source, video_id)
     WHERE r.observed_at <= c.anchor_at + $longest OR list_contains($variable, r.source)
-    -- what the records themselves say of it
-    UNION ALL SELECT v.landing_id, v.published_at FROM raw.videos v JOIN anchors a USING (source)
+    -- what the records themselves say of it: of another day, or sooner than the record that content is taken from
+    UNION ALL SELECT v.landing_id, unnest([v.published_at, c.anchor_at]) FROM raw.videos v JOIN anchors a USING (source)
     LEFT JOIN features.content c USING (source, video_id)
-    WHERE v.landing_id IN (SELECT landing_id FROM landings) AND a.anchor = 'published_at' AND c.anchor_at IS DISTINCT FROM v.published_at
+    WHERE v.landing_id IN (SELECT landing_id FROM landings) AND a.anchor = 'published_at'
+      AND (c.anchor_at IS DISTINCT FROM v.published_at OR greatest(v.observed_at, v.known_at) <= c.known_at)
     UNION ALL SELECT r.landing_id, r.usable_at FROM records r JOIN anchors a USING (source)
     LEFT JOIN features.content c USING (source, video_id)
     WHERE a.anchor = 'first_seen_at' AND (c.video_id IS NULL OR r.usable_at < c.anchor_at)

@@ -67,9 +67,29 @@ def test_a_record_without_publish_time_is_passed_over_for_one_with_it(tmp_path: 
     assert row(content(tmp_path, raw), "content")["title"] == "with time"
 
 
-@pytest.mark.parametrize("source", ["demo", "panel"])
-def test_a_video_without_a_snapshot_has_no_row(tmp_path: Path, source: str) -> None:
-    assert rows(content(tmp_path, RawRows(source).video("v1", T0, published_at=T0)), "content") == []
+def test_a_video_without_a_snapshot_is_there_from_its_record_on(tmp_path: Path) -> None:
+    raw = RawRows().video("v1", T0 + hours(2), T0 + hours(8), published_at=T0, title="edited")
+    raw.video("v1", T0 + hours(5), published_at=T0, title="known first")
+    found = row(content(tmp_path, raw), "content")
+    assert (found["anchor_at"], found["title"]) == (T0, "known first")
+    assert found["known_at"] == found["first_seen_at"] == T0 + hours(5)
+
+
+def test_a_video_without_a_snapshot_is_not_there_before_its_record_is_known(tmp_path: Path) -> None:
+    raw = RawRows().video("v1", T0 + hours(2), T0 + hours(8), published_at=T0)
+    assert rows(content(tmp_path, raw, now=T0 + hours(7)), "content") == []
+    build_features(Warehouse(tmp_path), make_settings(), T0 + hours(8), only=ONLY)
+    assert len(rows(Warehouse(tmp_path), "content")) == 1
+
+
+def test_counts_from_before_the_publication_say_no_more_than_none(tmp_path: Path) -> None:
+    raw = RawRows().snapshot("v1", T0 - timedelta(days=2), 3).video("v1", T0 + hours(5), published_at=T0)
+    found = row(content(tmp_path, raw), "content")
+    assert found["known_at"] == found["first_seen_at"] == T0 + hours(5)
+
+
+def test_without_a_snapshot_there_is_no_first_sight_to_count_age_from(tmp_path: Path) -> None:
+    assert rows(content(tmp_path, RawRows("panel").video("v1", T0, published_at=T0)), "content") == []
 
 
 def test_a_video_of_a_source_without_an_anchor_has_no_row(tmp_path: Path) -> None:

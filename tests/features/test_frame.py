@@ -40,6 +40,18 @@ def test_before_publication_a_video_has_no_counts_of_its_own(tmp_path: Path) -> 
     assert not {"first_seen_at", "known_at", "as_of", "anchor_at", "value", "matured_at"} & set(numeric_features("24h"))
 
 
+def test_a_video_that_nobody_counted_has_what_is_known_without_counts(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    raw = RawRows().seen("v0", T0 - hours(96), {1: 50, 25: 90})
+    raw.video("v1", T0 + hours(3), published_at=T0, title="A title", duration_s=30.0).write(warehouse)
+    build_features(warehouse, make_settings())
+    for cutoff in ("pre", "0h", "24h"):
+        found = frame_of(warehouse, cutoff).set_index("video_id").loc["v1"]
+        assert (found["duration_s"], found["channel_videos"], found["status"]) == (30.0, 1.0, "pending")
+        assert found["channel_24h_median"] == math.log(91)
+        assert cutoff == "pre" or math.isnan(found["views_log"])
+
+
 def test_missing_features_are_missing(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path)
     RawRows().seen("v1", T0, {30: 10}).write(warehouse)

@@ -78,6 +78,29 @@ def test_a_video_never_seen_makes_its_day_stale(built: Warehouse) -> None:
     assert [found["anchor_day"] for found in rows(built, "content", video_id="v3")] == [published.date()]
 
 
+def test_a_video_without_a_snapshot_makes_its_day_stale(built: Warehouse) -> None:
+    published = T0 + timedelta(days=12)
+    RawRows(landing="new").video("v3", published + hours(2), published_at=published).write(built)
+    assert published.date() in refresh(built)
+    assert [found["anchor_day"] for found in rows(built, "content", video_id="v3")] == [published.date()]
+    assert remaining(built) == []
+
+
+def test_a_record_that_was_known_sooner_replaces_the_content_and_moves_the_day(built: Warehouse) -> None:
+    earlier = T0 - timedelta(days=1)
+    RawRows(landing="new").video("v1", T0 + hours(0.5), published_at=earlier, title="sooner").write(built)
+    assert {earlier.date(), DAY} <= set(refresh(built))
+    assert [(found["title"], found["anchor_at"]) for found in rows(built, "content", video_id="v1")] == [
+        ("sooner", earlier)
+    ]
+    assert remaining(built) == []
+
+
+def test_a_record_known_later_makes_nothing_stale(built: Warehouse) -> None:
+    RawRows(landing="new").video("v1", T0 + timedelta(days=40), published_at=T0, title="edited").write(built)
+    assert remaining(built) == []
+
+
 def test_an_observation_too_old_for_any_age_makes_nothing_stale(built: Warehouse) -> None:
     raw = RawRows(landing="new").snapshot("v1", T0 + timedelta(days=40), 99)
     raw.write(built)

@@ -10,13 +10,19 @@ FIRST = datetime(2024, 1, 2)
 
 
 def dirty_world(seed: int, videos: int = 60, days: int = 30) -> list[RawRows]:
-    """Raw rows of two sources, without any order in who is seen when; the same seed gives the same."""
+    """Raw rows of two sources, without any order in who is seen when; the same seed gives the same.
+
+    Each source also tells of a video that nobody ever counted, `uncounted`.
+    """
     rng = random.Random(seed)
     found = []
     for source in ("demo", "panel"):
         raw = RawRows(source, landing=f"landing-{source}")
         for number in range(videos):
             _add_video(raw, rng, f"v{number:03d}", FIRST + timedelta(seconds=rng.randrange(days * 86400)))
+        published = FIRST + timedelta(days=days // 2)
+        raw.video("uncounted", published + hours(30), published + hours(50), published_at=published, title="known late")
+        raw.video("uncounted", published + hours(40), published_at=published, title="known first", duration_s=12.0)
         found.append(raw)
     return found
 
