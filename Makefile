@@ -3,10 +3,13 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo install dev test check bench up clean
+.PHONY: demo loop install dev test check bench up clean
 
 demo: install        ## simulate 120 days and run the whole way, from landing files to a report
 	$(BIN)/upswell demo
+
+loop: install        ## files are dropped, the daemon does the rest: one JSON line per decision about a model
+	$(BIN)/python -m orchestration.loop $(ARGS)
 
 install: .venv/.installed  ## create .venv with the upswell command
 

@@ -19,6 +19,7 @@ BESIDE = {
     "raw.duplicates": "raw.landings",
     "embeddings.failures": "embeddings.encoders",
     "embeddings.fusions": "embeddings.fused",
+    "models.curves": "models.runs",
     "lineage.partitions": "lineage.columns",
 }
 """Tables that are no asset of their own, each with the asset that stands for them."""

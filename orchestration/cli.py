@@ -360,6 +360,78 @@ def predict(
 
 
 @app.command()
+def train(
+    cell: Annotated[
+        list[str] | None, typer.Argument(help="source/target/cutoff; none means those of the settings.")
+    ] = None,
+    forecaster: Annotated[
+        list[str] | None, typer.Option(help="Forecaster, repeatable; else those of the settings.")
+    ] = None,
+    fraction: Annotated[float, typer.Option(help="Share of the rows, to try things out.", min=0.01, max=1.0)] = 1.0,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Train challengers now, and judge each on the videos that came after its training rows."""
+    from assets.evaluations.decisions import decisions, told
+    from orchestration.runs import Runs
+
+    runs = Runs(use_home(home))
+    [run] = runs.train(cell or [], forecaster or [], fraction)
+    warehouse = runs.home.warehouse
+    trained = warehouse.query(
+        """SELECT r.source, r.target, r.cutoff, r.forecaster, r.state, r.origin, r.rows, r.validation_error, r.device, r.seconds,
+                  v.alias, r.version, r.why FROM models.runs r LEFT JOIN models.versions v USING (version)
+           WHERE r.run_id = $run_id ORDER BY ALL""",
+        {"run_id": run["run_id"]},
+    ).to_pylist()
+    judged = [told(decision) for decision in decisions(warehouse) if decision.run_id == run["run_id"]]
+    if json_:
+        print_json({"trained": trained, "decided": judged})
+    else:
+        print_table(trained, title="Trained")
+        print_table(judged, title="Decided")
+
+
+@app.command()
+def search(
+    cell: Annotated[str, typer.Argument(help="source/target/cutoff.")],
+    forecaster: Annotated[str | None, typer.Option(help="Forecaster; else the default one.")] = None,
+    trials: Annotated[int, typer.Option(help="Trials that the study is to have in all.", min=1)] = 30,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Search a forecaster's parameters on time-ordered folds; the next training takes the best."""
+    from orchestration.runs import Runs
+
+    runs = Runs(use_home(home))
+    runs.search(cell, forecaster, trials)
+    rows = runs.home.warehouse.query(
+        """SELECT number, state, value, folds, parameters FROM models.trials
+           WHERE study = (SELECT arg_max(study, ended_at) FROM models.trials
+                          WHERE concat_ws('/', source, target, cutoff) = $cell
+                            AND ($forecaster IS NULL OR forecaster = $forecaster))
+           ORDER BY value NULLS LAST, number""",
+        {"cell": cell, "forecaster": forecaster},
+    ).to_pylist()
+    print_json(rows) if json_ else print_table(rows, title="Trials, best first")
+
+
+@app.command()
+def models(home: HomeOption = None, json_: JsonOption = False) -> None:
+    """List the models that training runs registered: which serves, which wants to."""
+    warehouse, _ = opened(home)
+    rows = warehouse.query(
+        """SELECT source, target, cutoff, alias, forecaster, origin, n_train, created_at, version FROM models.versions
+           WHERE made_by = 'training' ORDER BY source, target, cutoff, alias NULLS LAST, created_at DESC"""
+    ).to_pylist()
+    if not rows and not json_:
+        raise UsageError(
+            "no training run has registered a model yet; `upswell train` starts one, `upswell up` goes on by itself"
+        )
+    print_json(rows) if json_ else print_table(rows)
+
+
+@app.command()
 def promote(
     version: Annotated[str, typer.Argument(help="A model that a training run registered.")],
     reason: Annotated[str, typer.Option(help="Why; kept with the decision.")] = "no reason given",

@@ -18,16 +18,23 @@ from assets.embeddings.checks import embedding_checks
 from assets.evaluations import assets as evaluations
 from assets.evaluations.assets import BACKTEST_TABLES
 from assets.evaluations.checks import evaluation_checks
+from assets.evaluations.learning import assets as learning
+from assets.evaluations.learning.assets import LEDGER_TABLES
+from assets.evaluations.learning.checks import learning_checks
 from assets.features import assets as features
 from assets.features.build import TABLES
+from assets.models import assets as models
+from assets.models.search import assets as search
 from assets.raw import assets as raw
 from assets.serving import assets as serving
 from orchestration import jobs, schedules
 from orchestration.progress import progress_logger
 from resources.home import Home
 from resources.settings import default_home
+from sensors.arrivals import arrivals_sensor
 from sensors.landings import landing_sensor
 from sensors.refresh import chain_sensor
+from sensors.training import gate_sensor, training_sensor
 
 CHECKED = [
     "raw.landings",
@@ -39,6 +46,10 @@ CHECKED = [
     *EMBEDDING_TABLES,
     *CLUSTER_TABLES,
     *BACKTEST_TABLES,
+    "models.runs",
+    "models.trials",
+    "evaluations.decisions",
+    *(f"evaluations.{name}" for name in LEDGER_TABLES),
     "evaluations.metrics",
     "evaluations.audits",
     "evaluations.reports",
@@ -59,16 +70,27 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             clusters.styles,
             evaluations.backtests,
             evaluations.metrics,
+            models.runs,
+            search.trials,
+            learning.forecasts,
+            learning.scores,
+            learning.reevaluations,
+            learning.drift,
+            evaluations.decisions,
             evaluations.audits,
             evaluations.reports,
             serving.published_snapshot,
+            serving.mlflow,
         ],
-        asset_checks=[*table_checks(CHECKED), *embedding_checks, *cluster_checks, *evaluation_checks],
+        asset_checks=[*table_checks(CHECKED), *embedding_checks, *cluster_checks, *evaluation_checks, *learning_checks],
         jobs=jobs.ALL,
         schedules=schedules.ALL,
         sensors=[
             landing_sensor(jobs.ingestion.name),
+            arrivals_sensor(jobs.features, jobs.ingestion.name, jobs.CHAIN_TAG),
             chain_sensor({job.name: job for job in jobs.ALL}, jobs.CHAIN_TAG),
+            training_sensor(jobs.training, jobs.CHAIN_TAG),
+            gate_sensor(jobs.gate, jobs.training.name, jobs.CHAIN_TAG),
         ],
         resources={"home": Home(path=str(default_home())), **(resource_overrides or {})},
         executor=dg.in_process_executor,

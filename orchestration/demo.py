@@ -10,6 +10,7 @@ from assets.evaluations.assets import Grid, chosen_cells, latest_origins
 from assets.evaluations.grid import Cell
 from assets.evaluations.run_cells import planned
 from assets.evaluations.score_cells import stored_leaderboard
+from assets.models.assets import training_cells
 from orchestration.cli import latest_report
 from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
@@ -17,6 +18,9 @@ from resources.simulator.media import write_media
 
 THUMBNAILS, SOUNDS, CLIPS = 0.85, 0.11, 0.005
 """Shares of the videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
+
+TRIALS = 4
+"""Of the parameter search: enough to see one."""
 
 
 def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -45,6 +49,11 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     index = write_media(config, folder / "simulated_media", thumbnails=thumbnails, sounds=sounds, clips=clips)
     media = {"folder": str(index.parent), "index": str(index), "source": "simulator"}
     runs.execute("content", config={"ops": {"media": {"config": media}}})
+    cell = str(next(cell for cell in training_cells(runs.home) if cell.cutoff == "24h"))
+    stage(f"training and judging a model of {cell}, searching better parameters")
+    runs.train([cell], [])
+    runs.search(cell, None, TRIALS)
+    runs.keep_ledger()
     grid = Grid()
     plan = planned(
         runs.home.warehouse, runs.home.settings, chosen_cells(runs.home, grid), latest_origins(runs.home, grid)

@@ -6,13 +6,14 @@ A job per stage, since a run has one kind of partition: none, days, or weekly or
 import dagster as dg
 
 from assets.evaluations.assets import BACKTEST_TABLES
+from assets.evaluations.learning.assets import LEDGER_TABLES
 from assets.features.build import TABLES
 from assets.raw.assets import DAILY_TABLES
 
 CHAIN_TAG = "upswell/chain"
-"""On the runs of a nightly refresh: when one succeeds, the next stage follows."""
+"""On the runs of a refresh: when one succeeds, the next stage follows."""
 
-SNAPSHOT = ["serving", "snapshot"]
+SNAPSHOT, MLFLOW = ["serving", "snapshot"], ["serving", "mlflow"]
 _RAW_DAYS = [dg.AssetKey(["raw", name]) for name in DAILY_TABLES]
 
 ingestion = dg.define_asset_job(
@@ -42,6 +43,26 @@ backtests = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*(name.split(".") for name in BACKTEST_TABLES)),
     description="Fits on what had matured by some weekly origins and forecasts the week after each.",
 )
+ledger = dg.define_asset_job(
+    "ledger",
+    selection=dg.AssetSelection.assets(*(["evaluations", name] for name in LEDGER_TABLES)),
+    description="The champions' forecasts of live videos, what became of earlier ones, and how far the data has drifted.",
+)
+training = dg.define_asset_job(
+    "training",
+    selection=dg.AssetSelection.assets(["models", "runs"], ["evaluations", "decisions"], MLFLOW, SNAPSHOT),
+    description="Trains challengers on what had matured, each in a process of its own, and judges them on what came after.",
+)
+gate = dg.define_asset_job(
+    "gate",
+    selection=dg.AssetSelection.assets(["evaluations", "decisions"], MLFLOW, SNAPSHOT),
+    description="Judges the challengers that no decision was made about, and the champions by their ledger.",
+)
+search = dg.define_asset_job(
+    "search",
+    selection=dg.AssetSelection.assets(["models", "trials"]),
+    description="Searches the hyperparameters of a forecaster on time-ordered folds.",
+)
 evaluation = dg.define_asset_job(
     "evaluation",
     selection=dg.AssetSelection.assets(
@@ -49,4 +70,4 @@ evaluation = dg.define_asset_job(
     ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )
-ALL = [ingestion, raw_days, features, content, backtests, evaluation]
+ALL = [ingestion, raw_days, features, content, ledger, training, gate, search, backtests, evaluation]

@@ -12,7 +12,7 @@ import dagster as dg
 
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid
-from assets.evaluations.stale import evaluation_is_stale
+from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
 from assets.raw.assets import waiting
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
@@ -76,6 +76,10 @@ class Runs:
         stale = content_is_stale(self.home.warehouse, self.home.settings, self.home.now())
         return [self.execute("content")] if stale else []
 
+    def keep_ledger(self) -> list[dict[str, Any]]:
+        """Lets the champions forecast what is due, and scores what has matured, where anything has changed."""
+        return [self.execute("ledger")] if ledger_is_stale(self.home.warehouse) else []
+
     def backtest(self, grid: Grid) -> list[dict[str, Any]]:
         """Backtests the stale cells of a grid in one run over their origins."""
         origins = stale_origins(self.home, grid)
@@ -84,12 +88,23 @@ class Runs:
         config = {"ops": {"run_backtests": {"config": grid.model_dump(exclude_none=True)}}}
         return [self.execute("backtests", tags=range_tags(origins[0], origins[-1]), config=config)]
 
+    def train(self, cells: Sequence[str], forecasters: Sequence[str], fraction: float = 1.0) -> list[dict[str, Any]]:
+        """Trains the forecasters of some cells (those of the settings, where none is named) and judges the challengers."""
+        config = {"cells": list(cells), "forecasters": list(forecasters), "fraction": fraction}
+        return [self.execute("training", config={"ops": {"models__runs": {"config": config}}})]
+
+    def search(self, cell: str, forecaster: str | None, trials: int) -> dict[str, Any]:
+        """Searches the parameters of a forecaster (of the default one for None) for a cell."""
+        config = {"cell": cell, "trials": trials} | ({"forecaster": forecaster} if forecaster else {})
+        return self.execute("search", config={"ops": {"models__trials": {"config": config}}})
+
     def refresh(self, grid: Grid) -> Refreshed:
         """Everything that is missing or stale, stage by stage; a second call does nothing."""
         done = Refreshed()
         done.runs += self.ingest_inbox()
         done.runs += self.build_features()
         done.runs += self.build_content()
+        done.runs += self.keep_ledger()
         done.runs += self.backtest(grid)
         if evaluation_is_stale(self.home.warehouse, self.home.settings):
             done.runs.append(self.execute("evaluation"))

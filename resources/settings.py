@@ -210,6 +210,11 @@ class Settings(BaseModel):
         unknown += [cutoff for cutoff in self.evaluation.cutoffs if cutoff not in self.cutoffs]
         if unknown:
             raise ValueError(f"evaluation names {', '.join(unknown)}, which is no target or cutoff of this file")
+        if lacking := [name for name in self.embeddings.required if getattr(self.embeddings, name) is None]:
+            raise ValueError(
+                f"embeddings.required names {', '.join(lacking)}, but embeddings.{lacking[0]} is null: "
+                "name an encoder, or leave it out of embeddings.required"
+            )
         unknown = [name for name in self.training.targets or () if name not in self.targets]
         unknown += [cutoff for cutoff in self.training.cutoffs or () if cutoff not in self.cutoffs]
         if unknown:

@@ -1,6 +1,7 @@
-"""Carries a nightly refresh from stage to stage: features, content, backtests, then figures and report.
+"""Carries a refresh from stage to stage: features, content, the ledger and what it says, backtests, then figures and report.
 
-Each step asks what is stale at that moment; runs that nobody chained (a backfill in the UI, the CLI) start nothing.
+Each step asks what is stale at that moment; runs that nobody chained (a backfill in the UI, the CLI) start nothing. What
+starts a chain is in `arrivals` and in the nightly schedule.
 """
 
 from collections.abc import Mapping
@@ -11,14 +12,16 @@ import dagster as dg
 
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid, chosen_cells, latest_origins
-from assets.evaluations.stale import evaluation_is_stale
+from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
 from assets.features.stale import ranges, stale_days
 from assets.raw.anchors import source_anchors
 from resources.home import Home
 from sensors.leftovers import UNFINISHED
 
-STAGES = ("features", "content", "backtests", "evaluation")
+STAGES = ("features", "content", "ledger", "backtests", "evaluation")
 """The stages of a refresh in their order; each is a job of that name."""
+LEARNING = ("training", "gate")
+"""Jobs that change which model serves: its forecasts, figures and report follow them."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -53,9 +56,11 @@ def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]
 
 def _next_stage(home: Home, after: str) -> tuple[str, dict[str, str]] | None:
     """The first stale stage after one, as its job and the tags of its run."""
-    later = STAGES[STAGES.index(after) + 1 :]
+    later = STAGES[STAGES.index(after) + 1 :] if after in STAGES else ("ledger", "evaluation")
     if "content" in later and content_is_stale(home.warehouse, home.settings, home.now()):
         return "content", {}
+    if "ledger" in later and ledger_is_stale(home.warehouse):
+        return "ledger", {}
     if "backtests" in later and (origins := stale_origins(home, Grid())):
         return "backtests", range_tags(origins[0], origins[-1])
     if "evaluation" in later and evaluation_is_stale(home.warehouse, home.settings):
@@ -74,7 +79,7 @@ def chain_sensor(jobs: Mapping[str, Any], tag: str) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         name="next_stage",
         run_status=dg.DagsterRunStatus.SUCCESS,
-        monitored_jobs=[jobs[stage] for stage in STAGES[:-1]],
+        monitored_jobs=[jobs[name] for name in (*STAGES[:-1], *LEARNING)],
         request_jobs=[jobs[stage] for stage in STAGES[1:]],
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -82,7 +87,7 @@ def chain_sensor(jobs: Mapping[str, Any], tag: str) -> dg.SensorDefinition:
     def next_stage(context: dg.RunStatusSensorContext, home: Home) -> dg.RunRequest | dg.SkipReason:
         chain, done = context.dagster_run.tags.get(tag), context.dagster_run.job_name
         if not chain:
-            return dg.SkipReason("not part of a nightly refresh")
+            return dg.SkipReason("not part of a refresh")
         others = dg.RunsFilter(job_name=done, tags={tag: chain}, statuses=UNFINISHED)
         if context.instance.get_runs_count(others):
             return dg.SkipReason(f"other {done} runs of this refresh are not done yet")

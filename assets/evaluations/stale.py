@@ -1,4 +1,4 @@
-"""Whether figures, audit and report speak of the home as it is: its derived rows, and the code that scores and draws.
+"""Whether ledger, figures, audit and report speak of the home as it is: its derived rows, and the code that scores and draws.
 
 What of the backtests is stale is in `run_cells`, of the features in `assets/features/stale.py`.
 """
@@ -15,7 +15,45 @@ from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import replace_rows
 
-FIGURES, REPORTS = "evaluations.metrics", "evaluations.reports"
+FIGURES, REPORTS, LEDGER = "evaluations.metrics", "evaluations.reports", "evaluations.forecasts"
+
+
+def ledger_is_stale(warehouse: Warehouse) -> bool:
+    """Whether features, content or champions have changed since the ledger stage was last finished; no champion, no ledger."""
+    if not warehouse.query("SELECT 1 FROM models.versions WHERE alias IS NOT NULL LIMIT 1").num_rows:
+        return False
+    return _recorded(warehouse, "done") != _ledger_version(warehouse)
+
+
+def begin_ledger(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
+    """Notes what the ledger stage is about to be made from."""
+    _record(warehouse, LEDGER, "begun", _ledger_version(warehouse), 0, run_id, now)
+
+
+def finish_ledger(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
+    """Notes that the stage is made from what this run began with; a run that another has overtaken notes nothing."""
+    begun = _recorded(warehouse, "begun", run_id)
+    if begun is not None:
+        _record(warehouse, LEDGER, "done", begun, 0, run_id, now)
+
+
+def _ledger_version(warehouse: Warehouse) -> str:
+    rows = warehouse.query(
+        """SELECT (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
+                   WHERE starts_with("table", 'features.') OR starts_with("table", 'embeddings')
+                      OR starts_with("table", 'clusters.')) AS features,
+                  (SELECT bit_xor(hash(version, alias)) FROM models.versions WHERE alias IS NOT NULL) AS serving"""
+    ).to_pylist()
+    return f"{rows[0]['features']}-{rows[0]['serving']}"
+
+
+def _recorded(warehouse: Warehouse, partition: str, run_id: str | None = None) -> str | None:
+    rows = warehouse.query(
+        """SELECT input_version FROM lineage.partitions
+           WHERE "table" = $name AND partition = $partition AND ($run_id IS NULL OR run_id = $run_id)""",
+        {"name": LEDGER, "partition": partition, "run_id": run_id},
+    ).to_pylist()
+    return rows[0]["input_version"] if rows else None
 
 
 def evaluation_is_stale(warehouse: Warehouse, settings: Settings) -> bool:
@@ -32,10 +70,15 @@ def evaluated_from(warehouse: Warehouse, settings: Settings) -> str:
     """Fingerprint of everything that an evaluation is made from; taken before it begins."""
     rows = warehouse.query(
         """SELECT "table", partition, input_version, written_at FROM lineage.partitions
-           WHERE "table" NOT IN ($figures, $reports) ORDER BY ALL""",
-        {"figures": FIGURES, "reports": REPORTS},
+           WHERE "table" NOT IN ($figures, $reports, $ledger) ORDER BY ALL""",
+        {"figures": FIGURES, "reports": REPORTS, "ledger": LEDGER},
     ).to_pylist()
-    said = repr([tuple(row.values()) for row in rows]) + settings.model_dump_json() + _code_version()
+    learned = warehouse.query(
+        """SELECT (SELECT count(*) FROM evaluations.decisions), (SELECT count(*) FROM evaluations.forecasts),
+                  (SELECT count(*) FROM evaluations.scores), (SELECT count(*) FROM evaluations.reevaluations),
+                  (SELECT count(*) FROM models.runs)"""
+    ).to_pylist()
+    said = repr([tuple(row.values()) for row in [*rows, *learned]]) + settings.model_dump_json() + _code_version()
     return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
@@ -43,21 +86,29 @@ def record_evaluation(
     warehouse: Warehouse, name: str, version: str | None, rows: int, *, run_id: str, now: datetime
 ) -> None:
     """Notes what the figures were made from, or (version None) that the report is of the figures there are."""
+    if version is None:
+        found = warehouse.query(
+            'SELECT input_version FROM lineage.partitions WHERE "table" = $figures', {"figures": FIGURES}
+        ).to_pylist()
+        version = found[0]["input_version"] if found else ""
+    _record(warehouse, name, "all", version, rows, run_id, now)
+
+
+def _record(
+    warehouse: Warehouse, name: str, partition: str, version: str, rows: int, run_id: str, now: datetime
+) -> None:
+    written = pa.table(
+        {
+            "table": [name],
+            "partition": [partition],
+            "input_version": [version],
+            "rows": [rows],
+            "run_id": [run_id],
+            "written_at": pa.array([now], pa.timestamp("us")),
+        }
+    )
     with warehouse.write() as con:
-        if version is None:
-            found = con.execute('SELECT input_version FROM lineage.partitions WHERE "table" = ?', [FIGURES]).fetchone()
-            version = found[0] if found else ""
-        written = pa.table(
-            {
-                "table": [name],
-                "partition": ["all"],
-                "input_version": [version],
-                "rows": [rows],
-                "run_id": [run_id],
-                "written_at": pa.array([now], pa.timestamp("us")),
-            }
-        )
-        replace_rows(con, table("lineage.partitions"), written, {"table": name, "partition": "all"})
+        replace_rows(con, table("lineage.partitions"), written, {"table": name, "partition": partition})
 
 
 @cache

@@ -79,6 +79,11 @@ def _cells(home: Home, config: Trainings) -> list[Cell]:
         if wrong := [name for name, parts in zip(config.cells, named, strict=True) if len(parts) != 3]:
             raise dg.Failure(f"{wrong[0]!r} names no cell; write source/target/cutoff", allow_retries=False)
         return [Cell(*parts) for parts in named]
+    return training_cells(home)
+
+
+def training_cells(home: Home) -> list[Cell]:
+    """The cells that the settings train, over the sources that there are."""
     warehouse, training = home.warehouse, home.settings.training
     return cells(
         home.settings, source_anchors(warehouse), sources(warehouse), training.targets or (), training.cutoffs or ()
