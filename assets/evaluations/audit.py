@@ -5,6 +5,7 @@ training row could not have had. What is fitted on training rows is audited in `
 """
 
 import math
+import os
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -121,7 +122,7 @@ def audit(
     known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for row in drawn], now)
     outcomes = _matured(warehouse, drawn)
     compared = _Comparison()
-    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
+    with TemporaryDirectory(dir=folder, prefix=f"{os.getpid()}-audit-") as scratch:
         furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
         tell(f"building {len(drawn)} rows and {len(outcomes)} outcomes from what was known then")
         matured = sorted({(row["source"], row["video_id"], row["matured_at"]) for row in outcomes})
@@ -192,7 +193,7 @@ def audit_training_sets(
         compared.differences += [*_undeclared(each), *_repeated(each), *_late(each)]
     drawn = [(each, row) for each in sets for row in _draw_rows(each, samples, seed)]
     known = subjects(warehouse, anchors, [(row["source"], row["video_id"]) for _, row in drawn], now)
-    with TemporaryDirectory(dir=folder, prefix="audit-") as scratch:
+    with TemporaryDirectory(dir=folder, prefix=f"{os.getpid()}-audit-") as scratch:
         furnish = _Furnisher(Path(scratch), warehouse, settings, anchors, now)
         (progress or (lambda _: None))(f"building {len(drawn)} training rows from what was known then")
         worlds = [_video_world(row, known) for _, row in drawn]

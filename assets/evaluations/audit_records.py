@@ -42,8 +42,7 @@ def record_audit(
             {
                 "audit_id": audit_id,
                 "source": difference.source,
-                "target": "all",
-                "cutoff": difference.cutoff,
+                **_of_what(difference),
                 "video_id": difference.video_id,
                 "column": f"{difference.table}.{difference.column}" if result.differences else "none",
                 "equal": not result.differences,
@@ -58,10 +57,17 @@ def record_audit(
             for difference in found
         ]
     )
-    facts = facts.drop_duplicates(["source", "cutoff", "video_id", "column"])
+    facts = facts.drop_duplicates(["source", "target", "cutoff", "video_id", "column"])
     with warehouse.write() as con:
         replace_rows(con, table("evaluations.audits"), as_arrow(facts, "evaluations.audits"), {"audit_id": audit_id})
     return result
+
+
+def _of_what(difference: Difference) -> dict[str, str]:
+    """Target and cutoff of a difference, which says the target in place of the cutoff where the row is an outcome."""
+    if difference.table == "features.targets":
+        return {"target": difference.cutoff, "cutoff": "all"}
+    return {"target": "all", "cutoff": difference.cutoff}
 
 
 def audit_latest_training_sets(
