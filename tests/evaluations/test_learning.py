@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from assets.evaluations.scored_forecasts import weekly_scores
 from resources import clock
 from resources.home import Home
 from resources.settings import load_settings
-from tests.evaluations.live_world import CUTOFFS, NOW, VIRAL, at, make_home, register, world_settings
+from tests.evaluations.live_world import CUTOFFS, NOW, VIRAL, at, register, world_settings
 from tests.evaluations.test_report import fill, tables_of, text_of
 from tests.features.raw_rows import TARGETS
 from warehouse.connection import Warehouse
@@ -39,9 +40,9 @@ def facts(result: dg.ExecuteInProcessResult, asset: dg.AssetsDefinition) -> dict
 
 
 @pytest.fixture(scope="module")
-def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def lived(live_home: Callable[[], Warehouse]) -> tuple[Path, dict[str, Any]]:
     """A replayed home in which champions have promised, a week has passed, and what became of it was asked."""
-    home = make_home(tmp_path_factory.mktemp("lived")).home
+    home = live_home().home
     own = {"start": "2024-01-01", "first_origin": "2024-01-01", "cutoffs": list(CUTOFFS), "targets": TARGETS}
     (home / "upswell.yaml").write_text(
         yaml.safe_dump({**own, "evaluation": {"targets": ["views_7d"], "cutoffs": ["24h"]}})

@@ -1,6 +1,7 @@
 """The ledger is written before outcomes are known, only grows, and a promise that was not kept is found."""
 
 import shutil
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from assets.evaluations.ledger_proof import broken_promises
 from assets.evaluations.scored_forecasts import score_forecasts
 from assets.models.registry import set_alias
 from resources import clock
-from tests.evaluations.live_world import CELL, NOW, ORIGIN, VIRAL, allowed, at, make_home, register, world_settings
+from tests.evaluations.live_world import CELL, NOW, ORIGIN, VIRAL, allowed, at, register, world_settings
 from tests.features.raw_rows import hours, insert
 from warehouse.connection import Warehouse
 
@@ -24,9 +25,9 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(live_home: Callable[[], Warehouse]) -> Path:
     """A home with a champion of a number and one of a class, whose live videos have been forecast."""
-    warehouse = make_home(tmp_path_factory.mktemp("made"))
+    warehouse = live_home()
     register(warehouse, SETTINGS)
     register(warehouse, SETTINGS, VIRAL, forecaster="tfidf_logistic")
     write_forecasts(warehouse, SETTINGS, NOW, "first", allowed)

@@ -1,6 +1,7 @@
 """Models are held against every week since their origin, again when a week gained rows, and never twice on the same rows."""
 
 import shutil
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from assets.evaluations.reevaluate import reevaluate
 from assets.evaluations.served import frame_as_of, with_forecasts
-from tests.evaluations.live_world import CELL, VIRAL, allowed, at, make_home, register, world_settings
+from tests.evaluations.live_world import CELL, VIRAL, allowed, at, register, world_settings
 from warehouse.connection import Warehouse
 
 SETTINGS = world_settings()
@@ -21,8 +22,8 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    warehouse = make_home(tmp_path_factory.mktemp("made"))
+def made(live_home: Callable[[], Warehouse]) -> Path:
+    warehouse = live_home()
     register(warehouse, SETTINGS, origin=ORIGIN)
     register(warehouse, SETTINGS, forecaster="hist_gradient_boosting", origin=ORIGIN, alias="challenger")
     register(warehouse, SETTINGS, VIRAL, forecaster="tfidf_logistic", origin=ORIGIN)
