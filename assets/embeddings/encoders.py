@@ -39,7 +39,7 @@ class Registered:
 def register(
     warehouse: Warehouse, modality: Modality, encoder: Encoder, *, now: datetime, run_id: str, fit: Fit | None = None
 ) -> None:
-    """Puts an encoder on record where it is not yet.
+    """Puts an encoder on record where it is not yet; a pretrained one that is taken up again is the newest once more.
 
     Raises:
         EncoderError: It is of another modality, has another dimension or modality than on record, or is a fitted one
@@ -61,13 +61,36 @@ def register(
                 f"{' '.join(asdict(key).values())} is on record for {found[0]} with dimension {found[1]}, "
                 f"and now comes for {modality} with {encoder.dim}: give what changed another revision or preprocessing"
             )
-        return
-    if fit is None and hasattr(encoder, "fit"):
+    elif fit is None and hasattr(encoder, "fit"):
         raise EncoderError(f"{encoder.name} is fitted, but nobody knows on what: fit it for an origin first")
-    row = {"modality": modality, **asdict(key), "dim": encoder.dim, "origin": None, "n_fit": None, "uri": None}
+    else:
+        _add(warehouse, modality, key, encoder.dim, fit, now, run_id)
+    if not hasattr(encoder, "fit"):
+        _take_up(warehouse, modality, key, now)
+
+
+def _add(
+    warehouse: Warehouse, modality: Modality, key: Identity, dim: int, fit: Fit | None, now: datetime, run_id: str
+) -> None:
+    row = {"modality": modality, **asdict(key), "dim": dim, "origin": None, "n_fit": None, "uri": None}
     row |= {"sha256": None, "run_id": run_id, "created_at": now, **(asdict(fit) if fit else {})}
     with warehouse.write() as con:
         append_rows(con, table("embeddings.encoders"), pa.Table.from_pylist([row]))
+
+
+def _take_up(warehouse: Warehouse, modality: Modality, key: Identity, now: datetime) -> None:
+    """Makes a pretrained encoder the newest of its name, as the settings have come back to it."""
+    if on_record(warehouse, modality, key.encoder)[-1].identity == key:
+        return
+    with warehouse.write() as con:
+        con.execute(
+            """UPDATE embeddings.encoders SET created_at = greatest($now, (
+                   SELECT max(created_at) + INTERVAL 1 MICROSECOND FROM embeddings.encoders
+                   WHERE modality = $modality AND encoder = $encoder))
+               WHERE encoder = $encoder AND revision = $revision AND precision = $precision
+                 AND preprocessing = $preprocessing""",
+            {"now": now, "modality": modality, **asdict(key)},
+        )
 
 
 def on_record(warehouse: Warehouse, modality: Modality, name: str) -> list[Registered]:
@@ -84,6 +107,8 @@ def on_record(warehouse: Warehouse, modality: Modality, name: str) -> list[Regis
 
 def encoder_for(warehouse: Warehouse, modality: Modality, name: str, origin: date) -> Registered | None:
     """The encoder of a name that may be used from an origin on: the newest that saw nothing later.
+
+    Of pretrained ones, whose name says nothing of their weights, the one last taken up.
 
     Args:
         warehouse: Where encoders are on record.

@@ -99,6 +99,16 @@ def test_the_encoder_of_an_origin_is_the_newest_that_saw_nothing_later(warehouse
     assert pretrained is not None and pretrained.fit is None
 
 
+def test_weights_that_the_settings_come_back_to_serve_again(warehouse: Warehouse) -> None:
+    make(warehouse, (datetime(2024, 1, 2), "early"))
+    first, second = Hashing(revision="a"), Hashing(revision="b")
+    for chosen in (first, second, first, first, second):
+        encode_missing(warehouse, "text", chosen, None, now=NOW, run_id="run")
+        found = encoder_for(warehouse, "text", "hashing", MONDAY)
+        assert found is not None and found.identity.revision == chosen.revision
+    assert [len(each.encoded) for each in (first, second)] == [1, 1], "nothing is encoded twice"
+
+
 def test_a_kept_encoder_that_was_changed_is_refused(warehouse: Warehouse) -> None:
     make(warehouse, (datetime(2024, 1, 2), "early"))
     fit(warehouse, MONDAY)
