@@ -5,7 +5,7 @@ a landing or a feature is, is not known here.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -135,6 +135,39 @@ def append_rows(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table") 
             {},
         )[0]
     return added
+
+
+def replace_matching(con: duckdb.DuckDBPyConnection, table: Table, rows: "pa.Table", by: Sequence[str]) -> int:
+    """Put rows in place of those that agree with one of them in some columns of the key; the others stay as they are.
+
+    Args:
+        con: The connection of `Warehouse.write()`.
+        table: The table.
+        rows: Exactly the declared columns, in any order; no rows change nothing.
+        by: Columns of the key.
+
+    Returns:
+        Rows written.
+
+    Raises:
+        ContractError: As in `replace_rows`, or `by` names no column or one outside the key, which could leave a key twice.
+    """
+    outside = [name for name in by if name not in table.key]
+    if outside or not by:
+        raise ContractError(
+            f"{table.full_name}: rows are replaced by columns of the key ({', '.join(table.key)}), not by {', '.join(outside) or 'none'}"
+        )
+    agree = " AND ".join(f"old.{quoted(name)} = new.{quoted(name)}" for name in by)
+    columns = ", ".join(map(quoted, by))
+    with _registered(con, rows):
+        typed = _typed(con, table, rows)
+        _check_values(con, table, typed, "TRUE", {}, "the table")
+        _check_key(con, table, typed)
+        con.execute(
+            f"DELETE FROM {table.identifier} AS old USING (SELECT DISTINCT {columns} FROM ({typed})) AS new WHERE {agree}"
+        )
+        con.execute(f"INSERT INTO {table.identifier} BY NAME {typed}")
+    return int(rows.num_rows)
 
 
 def _replace(

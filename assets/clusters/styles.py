@@ -41,6 +41,7 @@ from assets.evaluations.rows import ARROW_TYPES, as_arrow
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
+from warehouse.lineage import forget_partition, record_partitions
 from warehouse.writer import replace_rows
 
 EXEMPLARS = 8
@@ -124,13 +125,15 @@ def fit_styles(
     else:
         styles, rows = _describe(warehouse, settings, fusion, origin, videos, found, progress)
         summary = _summary(origin, fusion, videos, found, styles)
-    made: Row = {"table": "clusters.styles", "partition": origin.isoformat()}
-    count, version = rows["clusters.styles"].num_rows, input_version(fusion, search)
-    written = made | {"input_version": version, "rows": count, "run_id": run_id, "written_at": now}
+    count = rows["clusters.styles"].num_rows
+    made = (origin.isoformat(), input_version(fusion, search), count)
     with warehouse.write() as con:
         for name in TABLES:
             replace_rows(con, table(name), rows[name], {"origin": origin})
-        replace_rows(con, table("lineage.partitions"), _arrow("lineage.partitions", [written] if count else []), made)
+        if count:
+            record_partitions(con, "clusters.styles", [made], run_id, now)
+        else:  # it is tried again
+            forget_partition(con, "clusters.styles", origin.isoformat())
     _forget_other_models(warehouse, origin)
     return summary
 

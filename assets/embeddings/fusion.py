@@ -23,7 +23,7 @@ from resources.encoders.base import MODALITIES, EncoderError, Modality, Vectors
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import append_rows
+from warehouse.writer import append_rows, replace_matching
 
 Method = Literal["concat", "sum", "max"]
 Status = Literal["full", "partial", "text-only", "placeholder", "missing-required", "pending"]
@@ -218,8 +218,7 @@ def fuse_videos(warehouse: Warehouse, settings: Settings, origin: date, now: dat
     for start in range(0, changed.num_rows, _CHUNK):
         rows = _fuse_chunk(warehouse, fusion, changed.slice(start, _CHUNK))
         with warehouse.write() as con:
-            _remove(con, fusion, rows)
-            append_rows(con, table("embeddings.fused"), rows)
+            replace_matching(con, table("embeddings.fused"), rows, ("fusion", "source", "video_id"))
     with warehouse.read() as con:
         counts = con.execute(
             "SELECT status, count(*) FROM embeddings.fused WHERE fusion = ? GROUP BY ALL", [fusion.fusion]

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from assets.raw.media_folder import Progress
-from assets.raw.media_rows import Row, arrow_rows, in_batches, replace_matching
+from assets.raw.media_rows import Row, arrow_rows, in_batches
 from resources.encoders.base import SAMPLE_RATE
 from resources.media.contents import load_frames, load_image, load_sound
 from resources.media.films import Frames, Sound
@@ -21,6 +21,7 @@ from resources.media.states import MediaError
 from resources.media.store import MediaStore
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
+from warehouse.writer import replace_matching
 
 VERSION = "1"
 """Version of what is measured; contents that another version measured are measured anew."""

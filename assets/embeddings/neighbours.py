@@ -20,7 +20,8 @@ from assets.embeddings.search import top
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import append_rows
+from warehouse.lineage import record_partitions
+from warehouse.writer import replace_matching
 
 K = 20
 """Neighbours of a video."""
@@ -70,8 +71,8 @@ def find_neighbours(
             continue
         search = _Search(warehouse, fusion, str(source), own.reset_index(drop=True), k)
         for days, found in _batches(search, stale):
-            made = _made({day: marks[day] for day in days}, f"{fusion}/{target}/{source}", found, run_id, now)
-            _write(warehouse, fusion, target, found, made)
+            made = _made({day: marks[day] for day in days}, f"{fusion}/{target}/{source}", found)
+            _write(warehouse, fusion, target, found, made, run_id, now)
             written += len(found)
     return written
 
@@ -185,44 +186,34 @@ def _forget(warehouse: Warehouse, fusion: str, target: str, videos: pd.DataFrame
     if not gone.num_rows:
         return
     with warehouse.write() as con:
-        _delete(con, gone, parameters)
+        con.register("outdated", gone)
+        con.execute(
+            f"""DELETE FROM {TABLE} n USING outdated o
+                WHERE n.fusion = $fusion AND n.target = $target AND n.source = o.source AND n.video_id = o.video_id""",
+            parameters,
+        )
+        con.unregister("outdated")
 
 
-def _delete(con: Any, videos: pa.Table, parameters: dict[str, str]) -> None:
-    con.register("outdated", videos)
-    con.execute(
-        f"""DELETE FROM {TABLE} n USING outdated o
-            WHERE n.fusion = $fusion AND n.target = $target AND n.source = o.source AND n.video_id = o.video_id""",
-        parameters,
-    )
-    con.unregister("outdated")
-
-
-def _made(marks: dict[date, str], name: str, found: pd.DataFrame, run_id: str, now: datetime) -> pa.Table:
-    """Rows of `lineage.partitions` for days that were done."""
+def _made(marks: dict[date, str], name: str, found: pd.DataFrame) -> list[tuple[str, str, int]]:
+    """What is noted of days that were done."""
     counts = found["anchor_at"].dt.date.value_counts()
-    return pa.table(
-        {
-            "table": [TABLE] * len(marks),
-            "partition": [f"{name}/{day}" for day in marks],
-            "input_version": list(marks.values()),
-            "rows": [int(counts[day]) for day in marks],
-            "run_id": [run_id] * len(marks),
-            "written_at": pa.array([now] * len(marks), pa.timestamp("us")),
-        }
-    )
+    return [(f"{name}/{day}", mark, int(counts[day])) for day, mark in marks.items()]
 
 
-def _write(warehouse: Warehouse, fusion: str, target: str, found: pd.DataFrame, made: pa.Table) -> None:
+def _write(
+    warehouse: Warehouse,
+    fusion: str,
+    target: str,
+    found: pd.DataFrame,
+    made: list[tuple[str, str, int]],
+    run_id: str,
+    now: datetime,
+) -> None:
     """Replaces the rows of whole days and their marks, in one transaction."""
     declared = table(TABLE)
     rows = pa.Table.from_pandas(found.assign(fusion=fusion, target=target), preserve_index=False)
     with warehouse.write() as con:
-        _delete(con, rows.select(["source", "video_id"]), {"fusion": fusion, "target": target})
-        append_rows(con, declared, rows.select(list(declared.column_names)))
-        con.register("made", made)
-        con.execute(
-            'DELETE FROM lineage.partitions p USING made m WHERE p."table" = m."table" AND p.partition = m.partition'
-        )
-        con.unregister("made")
-        append_rows(con, table("lineage.partitions"), made)
+        of_videos = ("fusion", "target", "source", "video_id")
+        replace_matching(con, declared, rows.select(list(declared.column_names)), of_videos)
+        record_partitions(con, TABLE, made, run_id, now)

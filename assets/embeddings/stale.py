@@ -5,12 +5,9 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-
 from resources.settings import Settings
 from warehouse.connection import Warehouse
-from warehouse.contracts import table
-from warehouse.writer import replace_rows
+from warehouse.lineage import record_partitions
 
 CONTENT = "embeddings"
 """What lineage.partitions calls the whole stage."""
@@ -63,18 +60,8 @@ def finish_content(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
 
 
 def _record(warehouse: Warehouse, partition: str, version: str, run_id: str, now: datetime) -> None:
-    written = pa.table(
-        {
-            "table": [CONTENT],
-            "partition": [partition],
-            "input_version": [version],
-            "rows": [0],
-            "run_id": [run_id],
-            "written_at": pa.array([now], pa.timestamp("us")),
-        }
-    )
     with warehouse.write() as con:
-        replace_rows(con, table("lineage.partitions"), written, {"table": CONTENT, "partition": partition})
+        record_partitions(con, CONTENT, [(partition, version, 0)], run_id, now)
 
 
 @cache

@@ -10,7 +10,6 @@ from typing import Any
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
 from joblib import Parallel, cpu_count, delayed
 
 from assets.clusters.frame import add_content, content_origin, load_content
@@ -29,6 +28,7 @@ from assets.models.training_set import freeze
 from resources.settings import Settings, midnight
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
+from warehouse.lineage import record_partitions
 from warehouse.writer import replace_rows
 
 TABLE = "evaluations.predictions"
@@ -280,14 +280,4 @@ def _store_random(warehouse: Warehouse, cell: Cell, result: OriginResult, made: 
 
 
 def _record(con: duckdb.DuckDBPyConnection, cell: Cell, origin: str, made: Made, rows: int) -> None:
-    written = pa.table(
-        {
-            "table": [TABLE],
-            "partition": [f"{cell}/{origin}"],
-            "input_version": [made.version],
-            "rows": [rows],
-            "run_id": [made.run_id],
-            "written_at": pa.array([made.now], pa.timestamp("us")),
-        }
-    )
-    replace_rows(con, table("lineage.partitions"), written, {"table": TABLE, "partition": f"{cell}/{origin}"})
+    record_partitions(con, TABLE, [(f"{cell}/{origin}", made.version, rows)], made.run_id, made.now)

@@ -17,6 +17,7 @@ from assets.features.build import HISTORY, TABLES, Anchors, build, code_version
 from resources.settings import MeasuredTarget, Settings, cutoff_age
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
+from warehouse.lineage import record_partitions
 from warehouse.writer import replace_partition
 
 _TOUCHED = (Path(__file__).parent / "touched.sql").read_text()
@@ -77,7 +78,7 @@ def rebuild(
         counts = _count_by_day(con, name, start, end)
         version = _version(settings, name)
         days = [start + timedelta(days=offset) for offset in range((end - start).days)]
-        _record(con, name, [(day.isoformat(), version, counts[day]) for day in days], run_id, now)
+        made = [(day.isoformat(), version, counts[day]) for day in days]
         marks = [(landing, landing) for landing in absorbed]
         marks += [
             (landing, f"{landing}/{day}")
@@ -85,7 +86,8 @@ def rebuild(
             if landing not in absorbed
             for day in sorted(inside[landing])
         ]
-        _record(con, name, [(mark, _contract(con, landing), 0) for landing, mark in marks], run_id, now)
+        made += [(mark, _contract(con, landing), 0) for landing, mark in marks]
+        record_partitions(con, f"features.{name}", made, run_id, now)
     return Rebuilt({day: counts[day] for day in days}, len(absorbed))
 
 
@@ -209,27 +211,3 @@ def _contract(con: duckdb.DuckDBPyConnection, landing: str) -> str:
     row = con.execute("SELECT contract_version FROM raw.landings WHERE landing_id = ?", [landing]).fetchone()
     assert row is not None
     return str(row[0])
-
-
-def _record(
-    con: duckdb.DuckDBPyConnection, name: str, partitions: list[tuple[str, str, int]], run_id: str, now: datetime
-) -> None:
-    if not partitions:
-        return
-    keys, versions, rows = zip(*partitions, strict=True)
-    made = pa.table(
-        {
-            "table": [f"features.{name}"] * len(keys),
-            "partition": list(keys),
-            "input_version": list(versions),
-            "rows": list(rows),
-            "run_id": [run_id] * len(keys),
-            "written_at": pa.array([now] * len(keys), pa.timestamp("us")),
-        }
-    )
-    con.register("made", made)
-    con.execute(
-        'DELETE FROM lineage.partitions p USING made m WHERE p."table" = m."table" AND p.partition = m.partition'
-    )
-    con.execute("INSERT INTO lineage.partitions BY NAME SELECT * FROM made")
-    con.unregister("made")

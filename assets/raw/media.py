@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from assets.raw import media_folder, store
 from assets.raw.media_folder import Order, Progress, Record
-from assets.raw.media_rows import arrow_rows, in_batches, replace_matching
+from assets.raw.media_rows import arrow_rows, in_batches
 from resources.media.fetching import download, host_of
 from resources.media.states import MediaError, Reason, Standing, after_failure
 from resources.media.store import MediaStore
@@ -28,7 +28,7 @@ from warehouse import landings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.landings import Landing
-from warehouse.writer import replace_rows
+from warehouse.writer import replace_matching, replace_rows
 
 Fetch = Callable[[str], bytes]
 """The bytes behind a URL, or a `MediaError`."""

@@ -2,16 +2,13 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
-from warehouse.contracts import Table, quoted
-from warehouse.writer import replace_rows
+from warehouse.contracts import Table
 
 Row = dict[str, Any]
 
@@ -49,24 +46,6 @@ def in_batches(items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[lis
 def _ahead(pool: ThreadPoolExecutor, items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[Row]:
     for start in range(0, len(items), _AT_ONCE):
         yield from pool.map(work, items[start : start + _AT_ONCE])
-
-
-def replace_matching(con: duckdb.DuckDBPyConnection, declared: Table, rows: pa.Table, by: Iterable[str]) -> None:
-    """Writes rows in place of those that agree with one of them in some columns of the key.
-
-    They go through the writer's checks into a temporary table of the same declaration first.
-
-    Raises:
-        ContractError: As in `replace_rows`.
-    """
-    staged = replace(declared, schema="temp", name=f"staged_{declared.name}")
-    con.execute(f"DROP TABLE IF EXISTS {staged.identifier}")
-    con.execute(staged.ddl.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
-    replace_rows(con, staged, rows, {})
-    agree = " AND ".join(f"old.{quoted(name)} = new.{quoted(name)}" for name in by)
-    con.execute(f"DELETE FROM {declared.identifier} AS old USING {staged.identifier} AS new WHERE {agree}")
-    con.execute(f"INSERT INTO {declared.identifier} BY NAME FROM {staged.identifier}")
-    con.execute(f"DROP TABLE {staged.identifier}")
 
 
 def arrow_rows(declared: Table, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()) -> pa.Table:

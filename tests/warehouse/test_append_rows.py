@@ -1,4 +1,4 @@
-"""Rows are added once, whole or not at all, and only if they keep the contract."""
+"""Rows are added once, or put in place of those that they agree with, whole or not at all, if they keep the contract."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import ContractError, append_rows
+from warehouse.writer import ContractError, append_rows, replace_matching
 
 TEXT = table("embeddings.text")
 
@@ -62,3 +62,36 @@ def test_broken_rows_are_refused_and_none_is_added(warehouse: Warehouse, rows: p
     with pytest.raises(ContractError, match=message):
         append(warehouse, rows)
     assert [content_id for content_id, _ in stored(warehouse)] == ["a"]
+
+
+def replaced(warehouse: Warehouse, rows: pa.Table, *by: str) -> int:
+    with warehouse.write() as con:
+        return replace_matching(con, TEXT, rows, by)
+
+
+def test_rows_that_agree_in_some_columns_of_the_key_are_replaced_and_others_stay(warehouse: Warehouse) -> None:
+    append(warehouse, vectors(["a", "b", "c"]))
+    append(warehouse, vectors(["a"], [[9.0, 9.0]]).set_column(1, "encoder", [["y"]]))
+    assert replaced(warehouse, vectors(["a", "d"], [[2.0, 2.0], [3.0, 3.0]]), "content_id") == 2
+    assert stored(warehouse) == [("a", [2.0, 2.0]), ("b", [0.5, 1.0]), ("c", [0.5, 1.0]), ("d", [3.0, 3.0])]
+    assert replaced(warehouse, vectors([]), "content_id") == 0
+    assert len(stored(warehouse)) == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "by", "message"),
+    [
+        (vectors(["a", "a"]), ("content_id",), "the key .* occurs more than once"),
+        (vectors([None]), ("content_id",), "content_id is null"),
+        (vectors(["a"]).drop_columns(["run_id"]), ("content_id",), "missing column run_id"),
+        (vectors(["a"]), ("run_id",), "by columns of the key .* not by run_id"),
+        (vectors(["a"]), (), "not by none"),
+    ],
+)
+def test_rows_that_break_the_contract_replace_nothing(
+    warehouse: Warehouse, rows: pa.Table, by: tuple[str, ...], message: str
+) -> None:
+    append(warehouse, vectors(["a", "b"]))
+    with pytest.raises(ContractError, match=message):
+        replaced(warehouse, rows, *by)
+    assert stored(warehouse) == [("a", [0.5, 1.0]), ("b", [0.5, 1.0])]
