@@ -4,6 +4,7 @@ A write path is a small script that writes for ever and says what it has committ
 checked by opening the home again. The reference of a write's latency is the same write with nobody else about.
 """
 
+import hashlib
 import json
 import random
 import statistics
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from benchmarks.figures import row
 from warehouse.connection import Warehouse
 from warehouse.snapshot import NAME
 
@@ -70,6 +72,35 @@ while True:
 
 # The same, and the snapshot is published after each write.
 PUBLISHING = PARTITIONS.replace("    say(", "    publish(warehouse)\n    say(")
+
+# Two files per number, with its snapshots and a few of the number before, are landed and ingested in one transaction.
+LANDINGS = """
+import sys
+from datetime import datetime, timedelta
+from pathlib import Path
+from assets.raw.ingest import LandingResult, ingest_all
+from resources.settings import load_settings
+from warehouse.connection import Warehouse
+
+warehouse, number = Warehouse(Path(sys.argv[1])), int(sys.argv[2])
+settings, inbox = load_settings(warehouse.home), warehouse.home / "inbox"
+inbox.mkdir(parents=True, exist_ok=True)
+
+def rows(number, videos):
+    at = datetime(2024, 1, 1) + timedelta(hours=number)
+    return [f"v{video},{at.isoformat()}Z,{number}" for video in videos]
+
+print("ready", flush=True)
+while True:
+    number += 1
+    files = [inbox / f"{number}{part}.csv" for part in "ab"]
+    for file, videos in zip(files, (range(0, 250), range(250, 500))):
+        lines = ["video_id,collected_at,views", *rows(number, videos), *rows(number - 1, videos[:25] if number > 1 else [])]
+        file.write_text("\\n".join(lines) + "\\n")
+    for _, result in ingest_all(warehouse, settings, files, source="simulator", now=datetime(2025, 1, 1)):
+        assert isinstance(result, LandingResult), result
+    print("done", number, flush=True)
+"""
 
 WRITER = (
     PREAMBLE
@@ -131,6 +162,7 @@ def run(*, quick: bool = False) -> list[dict[str, Any]]:
     paths = (
         WritePath("replace_partition", PARTITIONS, partition_faults),
         WritePath("publish", PUBLISHING, publish_faults),
+        WritePath("ingest", LANDINGS, landing_faults),
     )
     figures = [figure for path in paths for figure in killed(path, kills=3 if quick else KILLS)]
     return figures + crowded(seconds=3.0 if quick else CROWDED_S)
@@ -187,6 +219,28 @@ def publish_faults(home: Path, number: int) -> list[str]:
         copy.mkdir(exist_ok=True)
         (copy / "warehouse.duckdb").write_bytes((home / NAME).read_bytes())
         faults += [f"snapshot: {fault}" for fault in partition_faults(copy, number)]
+    return faults
+
+
+def landing_faults(home: Path, number: int) -> list[str]:
+    """Landings of LANDINGS that are lost or half there: in the store, in the raw tables, or in what was counted."""
+    with Warehouse(home).read() as con:
+        stored = dict(con.execute("SELECT views, count(*) FROM raw.snapshots GROUP BY ALL").fetchall())
+        unequal = con.execute(
+            """SELECT landing_id[:12], rows_read, accepted, duplicate, quarantined, coalesce(standing, 0)
+               FROM raw.landings LEFT JOIN (
+                   SELECT landing_id, count(*) AS standing FROM raw.snapshots GROUP BY ALL) USING (landing_id)
+               WHERE rows_read <> accepted + duplicate + quarantined OR accepted <> coalesce(standing, 0)"""
+        ).fetchall()
+        known = {row[0] for row in con.execute("SELECT landing_id FROM raw.landings").fetchall()}
+    faults = [f"{each}: {rows} rows" for each, rows in stored.items() if rows != 500]
+    faults += [f"{each} was acknowledged and is not there" for each in range(1, number + 1) if each not in stored]
+    faults += [f"landing, read, accepted, duplicate, quarantined, standing: {row}" for row in unequal]
+    kept = {path.name: path for path in (home / "landings").glob("??/*")}
+    faults += [f"landing {each[:12]} has no bytes" for each in known - kept.keys()]
+    for name, path in kept.items():
+        if hashlib.sha256(path.read_bytes()).hexdigest() != name:
+            faults.append(f"the bytes of landing {name[:12]} are not those that it is named by")
     return faults
 
 
@@ -294,16 +348,7 @@ def _p99(values: list[float]) -> float:
 def _figure(
     benchmark: str, figure: str, value: float, unit: str, *, target: float | None = None, ok: bool = True
 ) -> dict[str, Any]:
-    return {
-        "benchmark": benchmark,
-        "figure": figure,
-        "value": value,
-        "unit": unit,
-        "reference": None,
-        "ratio": None,
-        "target": target,
-        "ok": ok,
-    }
+    return row(benchmark, figure, value, unit, None, target, ok)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.figures import row
 from benchmarks.reference.encoders import plain_resnet, sentence_transformers
 from resources.encoders.base import Encoder
 from resources.encoders.batching import choose_precision
@@ -91,7 +92,7 @@ def _described(count: int) -> list[dict[str, Any]]:
     ):
         encoder.describe(contents[:2])
         rate = count / statistics.median(_seconds(encoder.describe, contents) for _ in range(3))
-        rows.append(_row(what, rate, "per s", None, f"at least {least} per s", rate >= least))
+        rows.append(row("encoders", what, rate, "per s", None, f"at least {least} per s", rate >= least))
     return rows
 
 
@@ -119,9 +120,10 @@ def _one_by_one(resnet: Path, folder: Path, count: int) -> list[dict[str, Any]]:
             wall.append((time.perf_counter() - began) * 1000)
     p99, what = float(np.quantile(cpu, 0.99)), "thumbnail bytes and title to a score, one core"
     return [
-        _row(f"{what}: p99 of {count}", p99, "ms CPU", None, "under 100 ms", p99 < 100),
-        _row(f"{what}: median", float(np.median(cpu)), "ms CPU", None, "reported", True),
-        _row(
+        row("encoders", f"{what}: p99 of {count}", p99, "ms CPU", None, "under 100 ms", p99 < 100),
+        row("encoders", f"{what}: median", float(np.median(cpu)), "ms CPU", None, "reported", True),
+        row(
+            "encoders",
             f"{what}: p99 by the clock",
             float(np.quantile(wall, 0.99)),
             "ms",
@@ -195,17 +197,4 @@ def _faster(
     own, other = count / seconds[0], count / seconds[1]
     ok = own / other >= least and cosine >= least_cosine
     target = f"at least {least} times, least cosine {least_cosine} (is {cosine:.5f})"
-    return _row(figure, own, "per CPU s", other, target, ok)
-
-
-def _row(figure: str, value: float, unit: str, reference: float | None, target: str, ok: bool) -> dict[str, Any]:
-    return {
-        "benchmark": "encoders",
-        "figure": figure,
-        "value": value,
-        "unit": unit,
-        "reference": reference,
-        "ratio": None if reference is None else value / reference,
-        "target": target,
-        "ok": ok,
-    }
+    return row("encoders", figure, own, "per CPU s", other, target, ok)

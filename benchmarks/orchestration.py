@@ -17,6 +17,7 @@ from assets.features.build import TABLES
 from assets.features.stale import rebuild
 from assets.raw.anchors import source_anchors
 from assets.raw.ingest import ingest
+from benchmarks.figures import row
 from resources.settings import load_settings
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.refresh import range_tags
@@ -39,7 +40,7 @@ def _load() -> dict[str, Any]:
         )
         times.append(float(done.stdout.split()[-1]))
     value = statistics.median(times)
-    return _row("definitions load, median of 5", value, "s", None, "at most 1.5 s", value <= 1.5)
+    return row("orchestration", "definitions load, median of 5", value, "s", None, "at most 1.5 s", value <= 1.5)
 
 
 def _backfill(days: int) -> list[dict[str, Any]]:
@@ -65,8 +66,9 @@ def _backfill(days: int) -> list[dict[str, Any]]:
     each = max(whole - work, 0) * 1000 / (len(TABLES) * days)
     what = f"backfill of {days} days x {len(TABLES)} feature tables in one run"
     return [
-        _row(f"{what}: work", work, "s", None, "at most 30 s", work <= 30),
-        _row(
+        row("orchestration", f"{what}: work", work, "s", None, "at most 30 s", work <= 30),
+        row(
+            "orchestration",
             f"{what}: Dagster (events, steps, checks) per asset and partition",
             each,
             "ms",
@@ -74,7 +76,7 @@ def _backfill(days: int) -> list[dict[str, Any]]:
             "at most 10 ms",
             each <= 10,
         ),
-        _row(f"{what}: whole run against the work alone", whole, "s", work, "reported", True),
+        row("orchestration", f"{what}: whole run against the work alone", whole, "s", work, "reported", True),
     ]
 
 
@@ -82,17 +84,3 @@ def _rebuild(warehouse: Warehouse, settings: Any, start: date, end: date) -> Non
     anchors = source_anchors(warehouse)
     for name in TABLES:
         rebuild(name, warehouse, settings, anchors, start, end, datetime(2026, 1, 1), "benchmark")
-
-
-def _row(figure: str, value: float, unit: str, reference: float | None, target: str, ok: bool) -> dict[str, Any]:
-    ratio = None if reference is None else value / reference
-    return {
-        "benchmark": "orchestration",
-        "figure": figure,
-        "value": value,
-        "unit": unit,
-        "reference": reference,
-        "ratio": ratio,
-        "target": target,
-        "ok": ok,
-    }

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from assets.clusters.fit import Labels, Matrix, Search, fit
 from assets.clusters.identity import match
+from benchmarks.figures import row
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import replace_rows
@@ -70,9 +71,17 @@ def _whole(count: int) -> list[dict[str, Any]]:
     assert found["reason"] is None and found["fitted"] == count, found
     what = f"styles of {count:,} x {DIM} from table to table"
     return [
-        _row(f"{what} ({found['k']} styles)", found["s"], "s", None, "under 60 s", found["s"] < 60),
-        _row(f"{what}: peak memory", found["gib"], "GiB", None, "under 4 GB", found["gib"] * 1.074 < 4),
-        _row(f"{what}: a second run without new videos", found["again"], "s", None, "under 5 s", found["again"] < 5),
+        row("styles", f"{what} ({found['k']} styles)", found["s"], "s", None, "under 60 s", found["s"] < 60),
+        row("styles", f"{what}: peak memory", found["gib"], "GiB", None, "under 4 GB", found["gib"] * 1.074 < 4),
+        row(
+            "styles",
+            f"{what}: a second run without new videos",
+            found["again"],
+            "s",
+            None,
+            "under 5 s",
+            found["again"] < 5,
+        ),
     ]
 
 
@@ -128,7 +137,7 @@ def _search(count: int) -> dict[str, Any]:
     agreement = adjusted_rand_score(labels, found.model.nearest(found.reduced)[0])
     assert agreement > 0.99, f"the search with samples found other styles: ARI {agreement:.3f}"
     figure = f"search of {count:,} x {DIM} over 3 k and 5 seeds, outliers included, against the same on all rows"
-    return _row(figure, ours, "s", plain, "at most the reference", ours <= plain)
+    return row("styles", figure, ours, "s", plain, "at most the reference", ours <= plain)
 
 
 def _refits(seeds: int) -> list[dict[str, Any]]:
@@ -139,7 +148,8 @@ def _refits(seeds: int) -> list[dict[str, Any]]:
         wrong += faults
     what = f"refit on 90 % of the rows, {BORN} styles new, {GONE} gone, {seeds} seeds"
     return [
-        _row(
+        row(
+            "styles",
             f"{what}: share of the others that keep their id, worst",
             min(kept),
             "",
@@ -147,7 +157,7 @@ def _refits(seeds: int) -> list[dict[str, Any]]:
             "at least 0.95",
             min(kept) >= 0.95,
         ),
-        _row(f"{what}: births and deaths that are wrong", wrong, "", None, "0", wrong == 0),
+        row("styles", f"{what}: births and deaths that are wrong", wrong, "", None, "0", wrong == 0),
     ]
 
 
@@ -184,16 +194,3 @@ def _style_of(planted: Labels, videos: Any, members: dict[str, str]) -> dict[int
             held = counts.setdefault(style, {})
             held[members[video]] = held.get(members[video], 0) + 1
     return {style: max(held, key=lambda each: held[each]) for style, held in counts.items()}
-
-
-def _row(figure: str, value: float, unit: str, reference: float | None, target: str, ok: bool) -> dict[str, Any]:
-    return {
-        "benchmark": "styles",
-        "figure": figure,
-        "value": value,
-        "unit": unit,
-        "reference": reference,
-        "ratio": None if reference is None else value / reference,
-        "target": target,
-        "ok": ok,
-    }

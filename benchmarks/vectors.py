@@ -22,6 +22,7 @@ from assets.embeddings.contents import refresh_contents
 from assets.embeddings.encode import Encodings, encode_missing
 from assets.embeddings.matrix import Matrix, normalised, vector_column
 from assets.embeddings.search import top
+from benchmarks.figures import row
 from benchmarks.reference import vectors as reference
 from resources.encoders.base import Content, Modality, Precision, Vectors
 from warehouse.connection import Warehouse
@@ -74,8 +75,9 @@ def _second_run(videos: int) -> list[dict[str, Any]]:
         assert (made.new, made.cached) == (videos // 100, videos)
     what = f"{videos:,} unchanged videos"
     return [
-        _row(f"a second run over {what}", again, "s", None, "under 5 s", again < 5),
-        _row(
+        row("vectors", f"a second run over {what}", again, "s", None, "under 5 s", again < 5),
+        row(
+            "vectors",
             f"{videos // 100:,} new videos beside {what}, beyond the second run",
             max(grown - again, 0),
             "s",
@@ -130,8 +132,9 @@ def _in_memory(matrix: Matrix, queries: Vectors) -> list[dict[str, Any]]:
     batched, _ = _alternately(lambda: top(matrix, queries, K), lambda: None)
     what = f"top {K} of {len(matrix.vectors):,} x {DIM} in memory"
     return [
-        _row(f"{what}, one query", one, "s", product, "at most 1.3 times", one <= 1.3 * product),
-        _row(
+        row("vectors", f"{what}, one query", one, "s", product, "at most 1.3 times", one <= 1.3 * product),
+        row(
+            "vectors",
             f"{what}, per query of {BATCH} at once",
             batched / BATCH,
             "s",
@@ -187,19 +190,6 @@ def _cold(home: Path, n: int) -> list[dict[str, Any]]:
     assert said["rows"] == K
     what = f"top {K} of {n:,} x {DIM} from a cold command"
     return [
-        _row(what, seconds, "s", None, "under 15 s", seconds < 15),
-        _row(f"{what}, peak memory", said["gb"], "GB", None, "under 4 GB", said["gb"] < 4),
+        row("vectors", what, seconds, "s", None, "under 15 s", seconds < 15),
+        row("vectors", f"{what}, peak memory", said["gb"], "GB", None, "under 4 GB", said["gb"] < 4),
     ]
-
-
-def _row(figure: str, value: float, unit: str, beside: float | None, target: str, ok: bool) -> dict[str, Any]:
-    return {
-        "benchmark": "vectors",
-        "figure": figure,
-        "value": value,
-        "unit": unit,
-        "reference": beside,
-        "ratio": None if beside is None else value / beside,
-        "target": target,
-        "ok": bool(ok),
-    }

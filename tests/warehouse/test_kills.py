@@ -2,7 +2,17 @@
 
 import pytest
 
-from benchmarks.durability import PARTITIONS, PUBLISHING, WritePath, crowded, killed, partition_faults, publish_faults
+from benchmarks.durability import (
+    LANDINGS,
+    PARTITIONS,
+    PUBLISHING,
+    WritePath,
+    crowded,
+    killed,
+    landing_faults,
+    partition_faults,
+    publish_faults,
+)
 
 
 @pytest.mark.parametrize(
@@ -10,6 +20,7 @@ from benchmarks.durability import PARTITIONS, PUBLISHING, WritePath, crowded, ki
     [
         WritePath("replace_partition", PARTITIONS, partition_faults),
         WritePath("publish", PUBLISHING, publish_faults),
+        WritePath("ingest", LANDINGS, landing_faults),
     ],
     ids=lambda path: path.name,
 )
