@@ -234,6 +234,10 @@ class Settings(BaseModel):
             return tuple(definition.weights)
         return (target,)
 
+    def outcomes(self) -> list[str]:
+        """The measured targets that those of the evaluation are made of, each once."""
+        return list(dict.fromkeys(part for name in self.evaluation.targets for part in self.parts(name)))
+
     def measured(self, target: str) -> list[MeasuredTarget]:
         """The definitions of the measured targets that a target is made of."""
         return [

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from assets.evaluations.bootstrap import Blocks, bounds
-from resources.settings import ClassTarget, MeasuredTarget, Settings
+from resources.settings import ClassTarget, Settings
 from warehouse.connection import Warehouse
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
@@ -31,11 +31,6 @@ class Lift:
     value: float
     low: float
     high: float
-
-
-def outcome_targets(settings: Settings) -> list[str]:
-    """The measured targets among the settings' evaluation targets, in their order."""
-    return [name for name in settings.evaluation.targets if isinstance(settings.targets[name], MeasuredTarget)]
 
 
 def surprises(outcomes: pd.DataFrame) -> Vector:

@@ -223,7 +223,7 @@ def _describe(
 
 def _outcomes(warehouse: Warehouse, settings: Settings, origin: date, known: pd.DataFrame) -> pd.DataFrame:
     """Matured outcomes of the videos with their surprise: the columns of `known`, target, value, surprise, channel."""
-    targets = performance.outcome_targets(settings)
+    targets = settings.outcomes()
     found = load_outcomes(warehouse, origin, targets).merge(known, on="key", validate="many_to_one")
     found["order"] = found["target"].map({name: position for position, name in enumerate(targets)})
     found = found.sort_values(["order", "key"], ignore_index=True)

@@ -113,12 +113,12 @@ def neighbours(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeR
     """Finds the most similar videos whose outcome was known by a video's anchor, and how they did."""
     from assets.embeddings.fusion import fusion_for
     from assets.embeddings.in_use import content_origins
-    from assets.embeddings.neighbours import find_neighbours, targets_of
+    from assets.embeddings.neighbours import find_neighbours
 
     warehouse, settings, rows = home.warehouse, home.settings, []
     serving = [fusion_for(warehouse, settings, origin) for origin in content_origins(warehouse, settings, home.now())]
     for fusion in {each.fusion: each for each in serving if each is not None}.values():
-        for target in targets_of(settings):
+        for target in settings.outcomes():
             context.log.info(f"neighbours of {fusion.origin}, {target}")
             written = find_neighbours(warehouse, settings, fusion.fusion, target, home.now(), run_id=context.run_id)
             rows.append({"origin": fusion.origin, "target": target, "written": written})

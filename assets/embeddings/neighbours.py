@@ -32,11 +32,6 @@ _ROWS_PER_WRITE = 5_000
 _QUERIES = 256
 
 
-def targets_of(settings: Settings) -> list[str]:
-    """The targets that neighbours are followed for: those of the evaluation, classes by what they are made of."""
-    return list(dict.fromkeys(part for name in settings.evaluation.targets for part in settings.parts(name)))
-
-
 def find_neighbours(
     warehouse: Warehouse, settings: Settings, fusion: str, target: str, now: datetime, k: int = K, run_id: str = ""
 ) -> int:

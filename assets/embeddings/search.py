@@ -257,7 +257,6 @@ def _videos(
 ) -> list[Similar]:
     """The videos that have the contents found, the best k."""
     rows = {"id": [each for each, _ in found], "cosine": [cosine for _, cosine in found], "position": range(len(found))}
-    targets = list(dict.fromkeys(part for name in settings.evaluation.targets for part in settings.parts(name)))
     same = (
         "c.source || '/' || c.video_id = f.id"
         if modality == "fused"
@@ -272,5 +271,5 @@ def _videos(
                 WHERE c.rank = 1 AND c.known_at < $before GROUP BY c.source, c.video_id""",
             {"before": end},
         )
-        best = con.execute(_SIMILAR, {"before": end, "targets": targets, "k": k, "own": own}).fetchall()
+        best = con.execute(_SIMILAR, {"before": end, "targets": settings.outcomes(), "k": k, "own": own}).fetchall()
     return [Similar(*row) for row in best]

@@ -12,7 +12,7 @@ from assets.clusters.map import map_html, map_points
 from assets.evaluations import report_words as words
 from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, numeral
 from resources.media.store import MediaStore
-from resources.settings import MeasuredTarget, Settings
+from resources.settings import Settings
 from warehouse.connection import Warehouse
 
 VARIANTS = ("boosting_scalars", "boosting_text", "boosting_image", "boosting_audio", "boosting_video", "boosting_all")
@@ -25,7 +25,7 @@ def styles(warehouse: Warehouse, settings: Settings) -> list[Part]:
         return []
     found, exemplars = load_gallery(warehouse, origin)
     pictures = _thumbnails(warehouse, [one for ones in exemplars.values() for one in ones])
-    target = next((name for name in settings.evaluation.targets if _is_measured(settings, name)), None)
+    target = next(iter(settings.outcomes()), None)
     points = map_points(warehouse, origin, target)
     caption = f"Fitted on videos anchored before {words.day(origin)}; later ones are assigned, never fitted."
     return [
@@ -61,10 +61,6 @@ def _latest(warehouse: Warehouse) -> date | None:
     with warehouse.read() as con:
         row = con.execute("SELECT max(origin) FROM clusters.styles").fetchone()
     return row[0] if row else None
-
-
-def _is_measured(settings: Settings, name: str) -> bool:
-    return isinstance(settings.targets[name], MeasuredTarget)
 
 
 def _thumbnails(warehouse: Warehouse, exemplars: list[Exemplar]) -> dict[str, bytes]:

@@ -164,11 +164,14 @@ class _Frames:
         self.warehouse, self.settings, self.cell = warehouse, settings, cell
         self.scalars = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
         self.content: dict[date | None, pd.DataFrame] = {None: self.scalars}
+        self.fitted: dict[date, date | None] = {}
         self.asked = sees_content(Task.of(settings, cell.target, cell.cutoff))
 
     def at(self, origin: date) -> pd.DataFrame:
         """The frame as an origin sees it; without content where no forecaster reads it."""
-        fitted = content_origin(self.warehouse, origin) if self.asked else None
+        if origin not in self.fitted:
+            self.fitted[origin] = content_origin(self.warehouse, origin) if self.asked else None
+        fitted = self.fitted[origin]
         if fitted not in self.content:
             self.content[fitted] = add_content(
                 self.scalars,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from assets.embeddings.neighbours import find_neighbours, targets_of
+from assets.embeddings.neighbours import find_neighbours
 from tests.embeddings.worlds import TARGET, add_videos
 from tests.features.raw_rows import make_settings
 from warehouse.connection import Warehouse
@@ -94,11 +94,6 @@ def test_a_video_that_goes_loses_its_row_and_is_nobodys_neighbour(warehouse: War
         con.execute("DELETE FROM embeddings.fused WHERE video_id = 'gone'")
     find(warehouse)
     assert {key: row["neighbours"] for key, row in rows(warehouse).items()} == {"demo/asked": 0}
-
-
-def test_targets_are_what_the_evaluation_is_made_of() -> None:
-    evaluation = SETTINGS.evaluation.model_copy(update={"targets": ("viral", "views_7d", "success")})
-    assert targets_of(SETTINGS.model_copy(update={"evaluation": evaluation})) == ["views_7d", "likes_7d"]
 
 
 numbers = st.integers(0, 8)

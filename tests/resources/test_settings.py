@@ -71,6 +71,12 @@ def test_parts_lead_to_what_is_measured(tmp_path: Path) -> None:
     assert [target.metric for target in settings.measured("success_7d")] == ["views", "likes"]
 
 
+def test_outcomes_are_what_the_evaluation_is_made_of(tmp_path: Path) -> None:
+    settings = load_settings(tmp_path)
+    evaluation = settings.evaluation.model_copy(update={"targets": ("viral_7d", "log_views_7d", "success_7d")})
+    assert settings.model_copy(update={"evaluation": evaluation}).outcomes() == ["log_views_7d", "likes_7d"]
+
+
 def test_a_home_overrides_key_by_key(tmp_path: Path) -> None:
     home = write(tmp_path, "start: 2024-05-06\nfirst_origin: 2024-05-06\nevaluation: {cutoffs: [pre]}\n")
     settings, shipped = load_settings(home), load_settings(tmp_path / "absent")
