@@ -133,7 +133,7 @@ def _gate(rows: list[Decision], clock: str) -> Part | None:
 def _listed(rows: list[Decision], clock: str) -> Part | None:
     """Every decision that could change who serves; how often training was asked for, and why not."""
     own = [row for row in rows if row.kind != "training"][-LATEST:]
-    heads = columns("decided", "cell", "decision", "model", "against", "#loss", "#other's loss", "#80 % covers", "why")
+    heads = columns("decision", "cell", "model", "#loss", "#80 % covers", "why")
     listed = [("champion" if row.outcome in CHANGES else "", _cells_of(row)) for row in reversed(own)]
     trained = [row for row in rows if row.kind == "training"]
     counted = [
@@ -153,15 +153,14 @@ def _cells_of(row: Decision) -> list[Text]:
         numbers.get("loss", numbers.get("champion_loss")),
         numbers.get("other_loss", numbers.get("naive_loss")),
     )
-    judged = f"{words.count(numbers['rows'])} videos" if "rows" in numbers else ""
+    against = numbers.get("judged_against") or row.against
     return [
-        Text(words.moment(row.decided_at), class_="name"),
-        Text(str(row.cell)),
-        Text(row.outcome.replace("_", " "), row.kind, "tag"),
-        Text(_short(row.cell, row.version), class_="code"),
-        Text(_short(row.cell, numbers.get("judged_against") or row.against), class_="code"),
-        numeral(words.MISSING if loss is None else words.number(loss), judged),
-        numeral(words.MISSING if other is None else words.number(other)),
+        Text(row.outcome.replace("_", " "), f"{row.kind}, {words.moment(row.decided_at)}", "tag"),
+        Text(row.cell.target, f"{row.cell.cutoff}, {row.cell.source}"),
+        Text(_short(row.cell, row.version), f"against {_short(row.cell, against)}" if against else ""),
+        numeral(
+            words.MISSING if loss is None else words.number(loss), "" if other is None else f"not {words.number(other)}"
+        ),
         numeral(words.written("coverage_80", numbers.get("coverage_80"))),
         Text(row.why, class_="title"),
     ]

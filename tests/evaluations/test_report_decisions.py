@@ -72,8 +72,8 @@ def test_the_page_shows_every_decision_with_its_numbers(tmp_path: Path) -> None:
     section = page.html.split('<section id="decisions">')[1].split("</section>")[0]
     shown = text_of(section)
     loss, other = (story()[1].numbers[name] for name in ("loss", "other_loss"))
-    assert f"first gate ridge-2024-03-04 growth_curve {loss:.3f} 600 videos {other:.3f} 80.0 %" in shown
-    assert "rolled back hand lightgbm-2024-03-18 ridge-2024-03-04 – – –" in shown
+    assert f"ridge-2024-03-04 against growth_curve {loss:.3f} not {other:.3f} 80.0 %" in shown
+    assert re.search("rolled back hand, .{16} log_views_7d .* lightgbm-2024-03-18 against ridge-2024-03-04 – –", shown)
     assert "demo/log_views_7d/24h 1 1" in shown, "training was asked for once, and once not"
     assert "Champions (replay)" in shown and section.count("<rect") == 3
     saved = re.search(r"2024-04-10 demo/log_views_7d/24h promoted</text>.*?>([\d.]+) %</text>", section, re.DOTALL)
