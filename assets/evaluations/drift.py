@@ -193,7 +193,7 @@ def measure_drift(warehouse: Warehouse, settings: Settings, now: datetime, run_i
     for champion in aliased(warehouse, CHAMPION):
         cell = Cell(champion["source"], champion["target"], champion["cutoff"])
         frame = frame_as_of(warehouse, settings, cell, champion["origin"])
-        frame = frame[frame["as_of"] <= now]
+        frame = _as_known(frame[frame["as_of"] <= now], now)
         version = _data_version(frame, champion["origin"])
         found.rows[cell] = 0
         if _is_measured(warehouse, champion["version"], version):
@@ -211,6 +211,12 @@ def measure_drift(warehouse: Warehouse, settings: Settings, now: datetime, run_i
             for part in parts:
                 append_rows(con, table(TABLE), part)
     return found
+
+
+def _as_known(frame: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Rows without the outcomes that are known only later, which a replayed home may hold."""
+    later = frame["matured_at"] > pd.Timestamp(now)
+    return frame.assign(value=frame["value"].mask(later), matured_at=frame["matured_at"].mask(later))
 
 
 def compared_features(champion_columns: tuple[str, ...], frame: pd.DataFrame) -> list[str]:

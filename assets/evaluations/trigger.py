@@ -184,7 +184,7 @@ def should_train(
         fate: What became of the run of a decision that left no row in `models.runs`; asked of the orchestrator.
     """
     earlier = decisions(warehouse, cell, "training")
-    state = read_state(warehouse, settings, cell, earlier, fate)
+    state = read_state(warehouse, settings, cell, now, earlier, fate)
     choice = choose(state, settings.training.trigger, now)
     if choice.again is not None:
         return next(one for one in earlier if one.decision_id == choice.again)
@@ -221,6 +221,7 @@ def read_state(
     warehouse: Warehouse,
     settings: Settings,
     cell: Cell,
+    now: datetime,
     earlier: list[Decision],
     fate: Callable[[str], Fate] = never_heard,
 ) -> State:
@@ -230,12 +231,13 @@ def read_state(
         warehouse: Where it is read.
         settings: How many videos are kept for the gate.
         cell: The cell.
+        now: The home's time: labels that mature later are not counted, though a replayed home may hold them.
         earlier: The decisions on training it, oldest first.
         fate: What became of the run of a decision that left no row in `models.runs`.
     """
     with warehouse.read():  # one opening, one state
         champion, latest = registered(warehouse, cell, CHAMPION), _latest_model(warehouse, cell)
-        labels, runs = _labels(warehouse, settings, cell), _runs(warehouse, cell)
+        labels, runs = _labels(warehouse, settings, cell, now), _runs(warehouse, cell)
         drift = _drift(warehouse, champion["version"], settings) if champion else []
     fired = [one for one in earlier if one.outcome == FIRED]
     told = [labels["matured"], labels["latest"], labels["trainable"], labels["origin"]]
@@ -275,14 +277,14 @@ def _others(fired: list[Decision], runs: list[dict[str, Any]]) -> tuple[datetime
     return tuple(run["started_at"] for run in runs if run["decision_id"] not in asked)
 
 
-def _labels(warehouse: Warehouse, settings: Settings, cell: Cell) -> dict[str, Any]:
+def _labels(warehouse: Warehouse, settings: Settings, cell: Cell, now: datetime) -> dict[str, Any]:
     """The labels there are, and how many a training would have: those matured by the origin that it would choose."""
     definition = settings.targets[cell.target]
     rows = warehouse.query(
         """WITH matured AS (
                SELECT anchor_at, anchor_at + $age AS as_of, matured_at FROM features.targets
                WHERE source = $source AND target = $measured AND status = 'matured' AND value IS NOT NULL
-                 AND (observed_at > anchor_at + $age OR $cutoff = 'pre')),
+                 AND matured_at <= $now AND (observed_at > anchor_at + $age OR $cutoff = 'pre')),
            judged AS (
                SELECT CAST(CAST(anchor_at AS DATE) AS TIMESTAMP) AS origin FROM matured
                ORDER BY anchor_at DESC LIMIT 1 OFFSET $kept)
@@ -296,6 +298,7 @@ def _labels(warehouse: Warehouse, settings: Settings, cell: Cell) -> dict[str, A
             "measured": definition.of if isinstance(definition, ClassTarget) else cell.target,
             "age": cutoff_age(cell.cutoff),
             "kept": settings.gate.rows - 1,
+            "now": now,
         },
     )
     found: dict[str, Any] = rows.to_pylist()[0]

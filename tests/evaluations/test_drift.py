@@ -185,6 +185,16 @@ class TestRows:
         assert min(first.rows.values()) > 0
         assert set(again.rows.values()) == {0}
 
+    def test_outcomes_that_a_replayed_home_holds_do_not_count_before_their_time(self, warehouse):
+        measure_drift(warehouse, SETTINGS, NOW, "run", allowed)
+        known = self.measured(warehouse)["matured", "all"]["value"]
+        at(warehouse, SETTINGS, NOW + timedelta(days=8))
+        measure_drift(warehouse, SETTINGS, NOW, "replayed", allowed)
+        rows = warehouse.query(
+            "SELECT value FROM evaluations.drift WHERE target = 'views_7d' AND measure = 'matured' AND run_id = 'replayed'"
+        ).to_pylist()
+        assert 0 < rows[0]["value"] <= known
+
     def test_a_run_that_has_ended_writes_nothing(self, warehouse):
         def ended() -> None:
             raise RuntimeError("the run has ended")

@@ -19,7 +19,7 @@ from tests.features.raw_rows import insert
 from warehouse.connection import Warehouse
 
 CELL = Cell("demo", "views_7d", "24h")
-T0 = datetime(2024, 2, 1)
+T0 = datetime(2024, 3, 1)
 SETTINGS = world_settings(min_matured=50)
 SETTINGS = SETTINGS.model_copy(update={"gate": SETTINGS.gate.model_copy(update={"rows": 100})})
 RULES = SETTINGS.training.trigger
@@ -217,6 +217,13 @@ class TestRows:
         assert (decision.outcome, decision.why) == ("fired", "no champion yet")
         # of the 400, the latest 100 judge; of those before them, 217 had matured by the day that these begin
         assert decision.numbers["training_rows"] == 217
+
+    def test_labels_that_mature_after_the_homes_time_do_not_count_yet(self, warehouse):
+        self.labels(warehouse, 560)
+        early = datetime(2024, 1, 29)  # 253 have matured
+        waited = self.ask(warehouse, early)
+        assert (waited.outcome, waited.numbers["training_rows"]) == ("waited", 61)
+        assert self.ask(warehouse).outcome == "fired"
 
     def test_ticks_over_one_state_make_one_row_and_one_key(self, warehouse):
         self.labels(warehouse, 400)
