@@ -8,12 +8,9 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
-import pyarrow as pa
-
 from resources.settings import Settings
 from warehouse.connection import Warehouse
-from warehouse.contracts import table
-from warehouse.writer import replace_rows
+from warehouse.lineage import record_partitions
 
 FIGURES, REPORTS, LEDGER = "evaluations.metrics", "evaluations.reports", "evaluations.forecasts"
 
@@ -97,18 +94,8 @@ def record_evaluation(
 def _record(
     warehouse: Warehouse, name: str, partition: str, version: str, rows: int, run_id: str, now: datetime
 ) -> None:
-    written = pa.table(
-        {
-            "table": [name],
-            "partition": [partition],
-            "input_version": [version],
-            "rows": [rows],
-            "run_id": [run_id],
-            "written_at": pa.array([now], pa.timestamp("us")),
-        }
-    )
     with warehouse.write() as con:
-        replace_rows(con, table("lineage.partitions"), written, {"table": name, "partition": partition})
+        record_partitions(con, name, [(partition, version, rows)], run_id, now)
 
 
 @cache
