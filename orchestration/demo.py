@@ -53,7 +53,7 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     stage(f"training and judging a model of {cell}, searching better parameters")
     runs.train([cell], [])
     runs.search(cell, None, TRIALS)
-    runs.keep_ledger()
+    runs.execute("ledger")
     grid = Grid()
     plan = planned(
         runs.home.warehouse, runs.home.settings, chosen_cells(runs.home, grid), latest_origins(runs.home, grid)

@@ -27,6 +27,7 @@ first_origin: 2025-01-06
 cutoffs: [pre, 24h, 72h]
 evaluation: {targets: [log_views_3d], cutoffs: [24h], origins: 1}
 embeddings: {refit_weeks: 2, min_fit: 100}
+gate: {rows: 100, slice_rows: 100}
 targets:
   log_views_3d: {metric: views, anchor: published_at, horizon: 3d, tolerance: 24h, transform: log}
   viral_3d: {of: log_views_3d, percentile: 80}

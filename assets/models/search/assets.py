@@ -39,6 +39,7 @@ class Search(dg.Config):
 def trials(context: dg.AssetExecutionContext, config: Search, home: Home) -> dg.MaterializeResult:
     """Tries a forecaster's parameters on time-ordered folds; the next training of the cell takes the best."""
     from assets.models.search.run import search_cell
+    from assets.models.search.spaces import TooFewRowsError
     from resources.trainer.device import DeviceError
 
     parts = config.cell.split("/")
@@ -58,6 +59,9 @@ def trials(context: dg.AssetExecutionContext, config: Search, home: Home) -> dg.
             guard=run_guard(context),
             log=context.log.info,
         )
+    except TooFewRowsError as error:
+        context.log.info(str(error))
+        return dg.MaterializeResult(metadata={"why nothing": str(error)})
     except (ValueError, DeviceError) as error:  # bad input, or a busy device: said once, not tried again
         raise dg.Failure(str(error), allow_retries=False) from error
     return dg.MaterializeResult(metadata=_metadata(found))

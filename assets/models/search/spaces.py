@@ -58,6 +58,10 @@ class SearchError(ValueError):
     """A search that cannot be made; says why, and the remedy."""
 
 
+class TooFewRowsError(SearchError):
+    """Too little has matured to search yet; says how much there is and how much is needed."""
+
+
 def space_of(forecaster: str) -> Space:
     """What of a forecaster is searched.
 

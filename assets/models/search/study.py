@@ -29,7 +29,7 @@ from assets.models.forecasters import make, unavailable
 from assets.models.intervals import without_labels
 from assets.models.labels import ViralLabel
 from assets.models.order import uses_device
-from assets.models.search.spaces import SearchError, Space, defaults, space_of
+from assets.models.search.spaces import SearchError, Space, TooFewRowsError, defaults, space_of
 from assets.models.search.trials import State, Trial
 from assets.models.task import Task
 
@@ -70,7 +70,7 @@ def time_folds(frame: pd.DataFrame) -> list[Fold]:
         Folds in time order; a block that begins before enough had matured is left out.
 
     Raises:
-        SearchError: Fewer than two folds remain.
+        TooFewRowsError: Fewer than two folds remain.
     """
     anchors = frame["anchor_at"].to_numpy()
     known = frame[["as_of", "matured_at"]].max(axis=1).to_numpy()
@@ -86,7 +86,7 @@ def time_folds(frame: pd.DataFrame) -> list[Fold]:
         if len(fold.fit) >= MIN_FIT and len(fold.block) >= MIN_BLOCK:
             folds.append(fold)
     if len(folds) < 2:
-        raise SearchError(
+        raise TooFewRowsError(
             f"{len(frame)} training rows give {len(folds)} time-ordered folds with {MIN_FIT} rows to fit on and "
             f"{MIN_BLOCK} later ones; 2 are needed: search once more videos have matured"
         )
