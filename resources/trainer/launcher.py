@@ -6,6 +6,7 @@ What the trainer says streams into the run through Dagster Pipes. What it is ask
 
 import os
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,7 +53,9 @@ class Launcher:
             "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         }
         try:
-            client.run(context=context, command=self.command(order), env=environment)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", dg.PreviewWarning)  # of Dagster's own use of Pipes
+                client.run(context=context, command=self.command(order), env=environment)
         except DagsterPipesExecutionError as error:
             return str(error)
         return None
