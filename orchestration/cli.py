@@ -304,20 +304,27 @@ def evaluate(
     cutoff: Annotated[list[str] | None, typer.Option(help="Cutoff, repeatable.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Every target, cutoff and origin.")] = False,
     origins: Annotated[int | None, typer.Option(help="Latest weekly origins; 0 for all.", min=0)] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(help="A forecaster that runs only where named, such as fusion_network; repeatable."),
+    ] = None,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Backtest what is stale of a grid and print the leaderboard."""
     from assets.evaluations.assets import Grid, chosen_cells
     from assets.evaluations.score_cells import stored_leaderboard
+    from assets.models.forecasters import refuse_unknown
     from orchestration.runs import Runs
 
     runs = Runs(use_home(home))
     settings = runs.home.settings
+    refuse_unknown(also or [])
     grid = Grid(
         targets=list(settings.targets) if all_ else target or [],
         cutoffs=list(settings.cutoffs) if all_ else cutoff or [],
         origins=0 if all_ and origins is None else origins,
+        also=also or [],
     )
     runs.refresh(grid)
     chosen = {(cell.source, cell.target, cell.cutoff) for cell in chosen_cells(runs.home, grid)}
@@ -404,7 +411,7 @@ def search(
     from orchestration.runs import Runs
 
     runs = Runs(use_home(home))
-    runs.search(cell, forecaster, trials)
+    run = runs.search(cell, forecaster, trials)
     rows = runs.home.warehouse.query(
         """SELECT number, state, value, folds, parameters FROM models.trials
            WHERE study = (SELECT arg_max(study, ended_at) FROM models.trials
@@ -413,6 +420,10 @@ def search(
            ORDER BY value NULLS LAST, number""",
         {"cell": cell, "forecaster": forecaster},
     ).to_pylist()
+    if not rows:
+        raise UsageError(
+            f"{cell}: too little has matured to search yet; the run {run['run_id']} says how much is needed"
+        )
     print_json(rows) if json_ else print_table(rows, title="Trials, best first")
 
 

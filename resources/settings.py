@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -87,12 +88,13 @@ Target = MeasuredTarget | ClassTarget | CompositeTarget
 
 
 class Evaluation(BaseModel):
-    """What is backtested unless asked otherwise."""
+    """What is backtested unless asked otherwise; `also` names forecasters that run only where they are asked for."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     targets: tuple[str, ...] = Field(min_length=1)
     cutoffs: tuple[str, ...] = Field(min_length=1)
     origins: int = Field(gt=0)
+    also: tuple[str, ...] = ()
 
 
 class EncoderChoice(BaseModel):
@@ -224,6 +226,11 @@ class Settings(BaseModel):
                 if not isinstance(self.targets.get(part), MeasuredTarget):
                     raise ValueError(f"targets.{name}: {part!r} is not a measured target of this file")
         return self
+
+    def with_also(self, names: Iterable[str]) -> "Settings":
+        """The settings with these forecasters backtested besides those that are."""
+        also = tuple(dict.fromkeys((*self.evaluation.also, *names)))
+        return self.model_copy(update={"evaluation": self.evaluation.model_copy(update={"also": also})})
 
     def parts(self, target: str) -> tuple[str, ...]:
         """The measured targets that a target is made of (itself, where it is one)."""

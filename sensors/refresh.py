@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from assets.embeddings.stale import content_is_stale
-from assets.evaluations.assets import Grid, chosen_cells, latest_origins
+from assets.evaluations.assets import Grid, chosen_cells, latest_origins, settings_of
 from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
 from assets.features.stale import ranges, stale_days
 from assets.raw.anchors import source_anchors
@@ -40,7 +40,8 @@ def stale_origins(home: Home, grid: Grid) -> list[date]:
     from assets.evaluations.run_cells import planned, stale
 
     plan = planned(home.warehouse, home.settings, chosen_cells(home, grid), latest_origins(home, grid))
-    return sorted({origin for origins in stale(home.warehouse, home.settings, plan).values() for origin in origins})
+    found = stale(home.warehouse, settings_of(home, grid), plan)
+    return sorted({origin for origins in found.values() for origin in origins})
 
 
 def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]:

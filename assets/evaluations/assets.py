@@ -15,6 +15,7 @@ from assets.partitions import days, in_one_run, weekly
 from assets.policies import describe, markdown, picture, retry, run_guard, upstream
 from assets.raw.anchors import source_anchors
 from resources.home import Home
+from resources.settings import Settings
 
 BACKTEST_TABLES = (
     "models.training_sets", "models.versions", "evaluations.splits", "evaluations.predictions", "evaluations.importance",
@@ -30,11 +31,15 @@ CONTENT = [
 
 
 class Grid(dg.Config):
-    """What to backtest; what is empty is as the settings say. `origins` 0 means as many as there are."""
+    """What to backtest; what is empty is as the settings say. `origins` 0 means as many as there are.
+
+    `also` names forecasters besides those of the settings.
+    """
 
     targets: list[str] = []
     cutoffs: list[str] = []
     origins: int | None = None
+    also: list[str] = []
 
 
 def chosen_cells(home: Home, grid: Grid) -> list[Cell]:
@@ -46,6 +51,11 @@ def chosen_cells(home: Home, grid: Grid) -> list[Cell]:
 def latest_origins(home: Home, grid: Grid) -> int | None:
     """How many of the latest origins a grid asks for; None for all."""
     return home.settings.evaluation.origins if grid.origins is None else grid.origins or None
+
+
+def settings_of(home: Home, grid: Grid) -> Settings:
+    """The settings of a home with the forecasters that a grid asks for besides."""
+    return home.settings.with_also(grid.also)
 
 
 @dg.multi_asset(
@@ -71,7 +81,7 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
     from assets.evaluations.run_cells import planned, run_cells
 
     start, end = days(context)
-    warehouse, settings = home.warehouse, home.settings
+    warehouse, settings = home.warehouse, settings_of(home, config)
     plan = planned(warehouse, settings, chosen_cells(home, config), latest_origins(home, config))
     done = run_cells(
         warehouse,

@@ -13,7 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from assets.models.columns import channels_of, last_level
-from assets.models.forecasters import default_for, lacks, make, naive_for, names_for, unavailable
+from assets.models.forecasters import default_for, fixed_parameters, lacks, make, naive_for, names_for, unavailable
 from assets.models.intervals import LEVELS, IntervalForecaster, ProbabilityForecaster
 from assets.models.labels import ViralLabel
 from assets.models.task import Task
@@ -105,7 +105,7 @@ def run_origin(
         target: Name of the target.
         cutoff: Moment of the forecast.
         origin: First day of the test week.
-        forecasters: Names; all that exist for the task by default.
+        forecasters: Names; by default all that exist for the task, of those asked for by name the ones in `evaluation.also`.
         seed: Seed of everything random.
 
     Raises:
@@ -114,7 +114,9 @@ def run_origin(
     """
     task = Task.of(settings, target, cutoff)
     train, test = split(frame, origin)
-    return fit_and_forecast(task, train, test, origin, "time", forecasters, seed)
+    names = list(forecasters) if forecasters is not None else names_for(task, settings.evaluation.also)
+    parameters = {name: fixed_parameters(settings, name) for name in names}
+    return fit_and_forecast(task, train, test, origin, "time", names, seed, parameters)
 
 
 def run_random(
@@ -150,8 +152,12 @@ def fit_and_forecast(
     kind: Split,
     forecasters: Sequence[str] | None,
     seed: int,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> OriginResult:
-    """Fit every forecaster on `train` and forecast `test`; a reason instead, where there is too little of either."""
+    """Fit every forecaster on `train` and forecast `test`; a reason instead, where there is too little of either.
+
+    Parameters are by forecaster; those that are not given are its own.
+    """
     refuse_overlap(train, test)
     names = list(forecasters) if forecasters is not None else names_for(task)
     missing = {name: reason for name in names if (reason := unavailable(name) or lacks(name, train))}
@@ -163,7 +169,7 @@ def fit_and_forecast(
     facts = _facts(task, train, test, origin, kind)
     with threadpool_limits(1):  # more threads than free cores make small fits many times slower
         for name in (name for name in names if name not in missing):
-            fitted[name] = fit(name, task, train, seed)
+            fitted[name] = fit(name, task, train, seed, (parameters or {}).get(name))
             frames.append(facts.assign(forecaster=name, **fitted[name].predict(test)))
     predictions = pd.concat(frames, ignore_index=True) if frames else facts.iloc[:0]
     return OriginResult(

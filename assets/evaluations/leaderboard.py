@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from assets.evaluations.scoring import POOLED
-from assets.models.forecasters import FORECASTERS
+from assets.models.forecasters import FORECASTERS, on_request
 
 FIGURES = (
     "mae", "rmse", "r2", "growth_r2", "spearman", "auroc", "average_precision", "skill", "coverage_80", "width_80",
@@ -38,12 +38,13 @@ def leaderboard(figures: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def champions_of(figures: pd.DataFrame) -> dict[tuple[str, ...], str]:
-    """The learned forecaster that serves each (source, target, cutoff).
+    """The learned forecaster that serves each (source, target, cutoff) before the gate has let any model serve.
 
+    None of those that run only where they are asked for by name, which serve through the gate alone.
     It has the smallest MAE (Brier score for a class) pooled over all origins but the latest, so that the figures of the latest origin did not
     choose it. With a single origin it is the default.
     """
-    learned = [name for name, forecaster in FORECASTERS.items() if forecaster.learned]
+    learned = [name for name, forecaster in FORECASTERS.items() if forecaster.learned and not on_request(name)]
     chosen = (
         (figures["slice"] == POOLED)
         & (figures["split"] == "time")

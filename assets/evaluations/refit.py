@@ -37,14 +37,14 @@ def audit_fit(fitted: Fitted, task: Task, train: pd.DataFrame, seed: int = 0) ->
     """What a fitted forecaster would not have learned from its training rows alone.
 
     Args:
-        fitted: The forecaster with its intervals or calibration.
+        fitted: The forecaster with its intervals or calibration; it is fitted again with its own parameters.
         task: What it forecasts.
         train: Its training rows as the stored split has them, in the order of the frame.
         seed: Seed that it was fitted with.
     """
     name = fitted.forecaster.name
     with threadpool_limits(1):
-        again = fit(name, task, train, seed)
+        again = fit(name, task, train, seed, fitted.forecaster.get_params())
     source = ", ".join(sorted(set(train["source"])))
     return [
         Difference(source, "", task.cutoff, f"models.{name}", path, expected, found)

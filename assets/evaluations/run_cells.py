@@ -3,7 +3,7 @@
 A crash loses at most the origin in work; the next run goes on with what is missing. Fitting is in `backtest`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -20,7 +20,16 @@ from assets.evaluations.learning_curve import learning_curve
 from assets.evaluations.rows import as_arrow
 from assets.features.frame import features_fingerprint, load_frame
 from assets.models.columns import Schema
-from assets.models.forecasters import default_for, sees_content
+from assets.models.forecasters import (
+    FORECASTERS,
+    default_for,
+    fixed_parameters,
+    names_for,
+    on_request,
+    preset_fingerprint,
+    sees_content,
+    unavailable,
+)
 from assets.models.labels import ViralLabel
 from assets.models.predictor import FOLDER, save
 from assets.models.task import Task
@@ -73,9 +82,8 @@ def stale(warehouse: Warehouse, settings: Settings, plan: dict[Cell, list[date]]
     found = {}
     for cell, origins in plan.items():
         frames = _Frames(warehouse, settings, cell)
-        done = _done(warehouse, cell)
-        found[cell] = [origin for origin in origins if done.get(str(origin)) != frames.version(origin)]
-        if origins and done.get("random") != frames.random_version(origins) and origins[-1] not in found[cell]:
+        found[cell] = [origin for origin in origins if not frames.is_done(origin)]
+        if origins and not frames.random_is_done(origins) and origins[-1] not in found[cell]:
             found[cell].append(origins[-1])
     return {cell: origins for cell, origins in found.items() if origins}
 
@@ -99,18 +107,17 @@ def run_cells(
     progress = Progress()
     for number, (cell, origins) in enumerate(plan.items(), start=1):
         frames = _Frames(warehouse, settings, cell)
-        done = _done(warehouse, cell)
         asked = [origin for origin in origins if start <= origin < end]
-        versions = {origin: frames.version(origin) for origin in asked}
-        wanted = [origin for origin in asked if done.get(str(origin)) != versions[origin]]
+        wanted = [origin for origin in asked if not frames.is_done(origin)]
+        versions = {origin: frames.version(origin) for origin in wanted}
         progress.unchanged += len(asked) - len(wanted)
-        random = bool(origins) and origins[-1] in asked and done.get("random") != frames.random_version(origins)
+        random = bool(origins) and origins[-1] in asked and not frames.random_is_done(origins)
         # The latest origin also measures importance: started first, it leaves no core waiting at the end.
         tasks = [
             delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1])
             for origin in sorted(wanted, reverse=True)
         ]
-        tasks += [delayed(_contrast)(frames.at(origins[-1]), settings, cell, origins)] if random else []
+        tasks += [delayed(_contrast)(frames.scalars, settings, cell, origins)] if random else []
         workers = max(min(len(tasks), cpu_count()), 1)
         for work in Parallel(n_jobs=workers, return_as="generator_unordered")(tasks):
             progress.unavailable.update(work.result.unavailable)
@@ -158,19 +165,27 @@ def _contrast(frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequ
 
 
 class _Frames:
-    """The training frame of a cell with the content that had been fitted by each origin."""
+    """The training frame of a cell with the content that had been fitted by each origin, and what of it was backtested."""
 
     def __init__(self, warehouse: Warehouse, settings: Settings, cell: Cell) -> None:
         self.warehouse, self.settings, self.cell = warehouse, settings, cell
         self.scalars = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
         self.content: dict[date | None, pd.DataFrame] = {None: self.scalars}
         self.fitted: dict[date, date | None] = {}
-        self.asked = sees_content(Task.of(settings, cell.target, cell.cutoff))
+        self.names = names_for(Task.of(settings, cell.target, cell.cutoff), settings.evaluation.also)
+        self.requested = {
+            f"{name}:{preset_fingerprint(fixed_parameters(settings, name))}"
+            for name in self.names
+            if on_request(name) and not unavailable(name)
+        }
+        self.done = _done(warehouse, cell)
 
-    def at(self, origin: date) -> pd.DataFrame:
-        """The frame as an origin sees it; without content where no forecaster reads it."""
+    def at(self, origin: date, besides: Iterable[str] = ()) -> pd.DataFrame:
+        """The frame as an origin sees it; without content where none of its forecasters, nor of those besides, reads it."""
+        if not sees_content([*self.names, *besides]):
+            return self.scalars
         if origin not in self.fitted:
-            self.fitted[origin] = content_origin(self.warehouse, origin) if self.asked else None
+            self.fitted[origin] = content_origin(self.warehouse, origin)
         fitted = self.fitted[origin]
         if fitted not in self.content:
             self.content[fitted] = add_content(
@@ -180,17 +195,30 @@ class _Frames:
         return self.content[fitted]
 
     def version(self, origin: date) -> str:
-        """Fingerprint of the rows that an origin trains or tests on."""
-        frame, start = self.at(origin), pd.Timestamp(midnight(origin))
-        train = (frame["as_of"] <= start) & (frame["matured_at"] <= start)
-        test = frame["anchor_at"].between(start, start + pd.Timedelta(days=7), inclusive="left")
-        return data_version(frame[train | (test & frame["value"].notna())])
+        """Fingerprint of the rows that an origin trains or tests on, and which forecasters were asked for by name."""
+        return "+".join([self._rows_version(origin), *sorted(self.requested)])
+
+    def is_done(self, origin: date) -> bool:
+        """Whether these rows were backtested with these forecasters, or with them and more."""
+        rows, *requested = self.done.get(str(origin), "").split("+")
+        names = {each.split(":")[0] for each in requested} & FORECASTERS.keys()
+        return self.requested <= {*requested} and rows == self._rows_version(origin, names)
+
+    def random_is_done(self, origins: Sequence[date]) -> bool:
+        """Whether the random split over these origins is of these rows."""
+        return self.done.get("random") == self.random_version(origins)
 
     def random_version(self, origins: Sequence[date]) -> str:
         """Fingerprint of the rows that the random split over some origins draws from."""
-        frame, end = self.at(origins[-1]), pd.Timestamp(midnight(origins[-1])) + pd.Timedelta(days=7)
+        frame, end = self.scalars, pd.Timestamp(midnight(origins[-1])) + pd.Timedelta(days=7)
         seen = frame[(frame["anchor_at"] < end) & frame["value"].notna()]
         return data_version(seen.assign(origins=f"{origins[0]} {len(origins)}"))
+
+    def _rows_version(self, origin: date, besides: Iterable[str] = ()) -> str:
+        frame, start = self.at(origin, besides), pd.Timestamp(midnight(origin))
+        train = (frame["as_of"] <= start) & (frame["matured_at"] <= start)
+        test = frame["anchor_at"].between(start, start + pd.Timedelta(days=7), inclusive="left")
+        return data_version(frame[train | (test & frame["value"].notna())])
 
 
 def _done(warehouse: Warehouse, cell: Cell) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The list of forecasters: which there are, which exist for a task, which is the default. Adding one is one line here."""
 
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -20,7 +22,9 @@ from assets.models.learned import (
 )
 from assets.models.naive import BaseRate, ChannelMedian, ConstantGrowth, GlobalMean, GrowthCurve, Persistence
 from assets.models.network.forecaster import FusionNetworkClassifierForecaster, FusionNetworkForecaster
+from assets.models.network.preset import load_preset
 from assets.models.task import Task
+from resources.settings import Settings
 
 FORECASTERS: dict[str, type[Any]] = {
     forecaster.name: forecaster
@@ -56,13 +60,33 @@ def default_for(task: Task) -> str:
     return "hist_gradient_boosting" if task.kind == "regression" else "hist_gradient_boosting_classifier"
 
 
-def names_for(task: Task) -> list[str]:
-    """Every forecaster that exists for a task and need not be asked for by name (`on_request`), naive ones first."""
+def on_request(name: str) -> bool:
+    """Whether a forecaster runs only where it is asked for by name."""
+    return bool(getattr(FORECASTERS[name], "on_request", False))
+
+
+def names_for(task: Task, also: Collection[str] = ()) -> list[str]:
+    """Every forecaster that exists for a task and need not be asked for by name, naive ones first; and those of `also`.
+
+    Raises:
+        ValueError: There is no forecaster of a name in `also`.
+    """
+    refuse_unknown(also)
     return [
         name
         for name, forecaster in FORECASTERS.items()
-        if forecaster.exists_for(task) and not getattr(forecaster, "on_request", False)
+        if forecaster.exists_for(task) and (name in also or not on_request(name))
     ]
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Stop at a name that no forecaster has.
+
+    Raises:
+        ValueError: Says which, and which there are.
+    """
+    if unknown := [name for name in names if name not in FORECASTERS]:
+        raise ValueError(f"no forecaster {', '.join(map(repr, unknown))}; there are {', '.join(FORECASTERS)}")
 
 
 def naive_for(task: Task) -> list[str]:
@@ -76,9 +100,9 @@ def unavailable(name: str) -> str | None:
     return reason() if reason else None
 
 
-def sees_content(task: Task) -> bool:
-    """Whether any forecaster that exists for a task reads more than scalars and titles."""
-    return any(getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS for name in names_for(task))
+def sees_content(names: Iterable[str]) -> bool:
+    """Whether any of some forecasters reads more than scalars and titles."""
+    return any(getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS for name in names)
 
 
 def lacks(name: str, train: pd.DataFrame) -> str | None:
@@ -105,3 +129,15 @@ def make(name: str, seed: int = 0) -> Any:
         raise ValueError(f"unknown forecaster {name!r}; known: {', '.join(FORECASTERS)}")
     forecaster = FORECASTERS[name]()
     return forecaster.set_params(random_state=seed) if "random_state" in forecaster.get_params() else forecaster
+
+
+def fixed_parameters(settings: Settings, name: str) -> dict[str, Any]:
+    """What the settings say of a forecaster's parameters, which no search changes: the preset of a network."""
+    return {"preset": settings.training.preset} if "preset" in make(name).get_params() else {}
+
+
+def preset_fingerprint(parameters: Mapping[str, Any]) -> str:
+    """sha256 of what the preset among some parameters says, whose file can change under its name; empty without one."""
+    if "preset" not in parameters:
+        return ""
+    return hashlib.sha256(load_preset(parameters["preset"]).model_dump_json().encode()).hexdigest()[:16]

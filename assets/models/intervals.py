@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from sklearn.utils.validation import has_fit_parameter
 
 from assets.models.columns import SCALARS, Rows, Schema
 from assets.models.fit_run import part_of_fit
@@ -256,17 +257,25 @@ class ProbabilityForecaster:
     ) -> "ProbabilityForecaster":
         """Calibrate on the latest block, then fit on every row of `train`.
 
+        One whose `fit` takes what was `measured` learns it beside the class.
+
         Raises:
             ValueError: Too few rows to calibrate on.
         """
         features, calibration, error = without_labels(train), None, None
+        beside = {"measured": train["value"]} if has_fit_parameter(forecaster, "measured") else {}
         if forecaster.learned:
             earlier, block = calibration_split(train)
             with part_of_fit("calibration"):
-                first = clone(forecaster).fit(features.iloc[earlier], label[earlier])
+                first = clone(forecaster).fit(
+                    features.iloc[earlier],
+                    label[earlier],
+                    **{name: column.iloc[earlier] for name, column in beside.items()},
+                )
             log_odds = first.decision_function(features.iloc[block])
             calibration, error = Calibration().fit(log_odds, label[block]), held_out_log_loss(log_odds, label[block])
-        return cls(clone(forecaster).fit(features, label), calibration, _schema(forecaster, train), error)
+        final = clone(forecaster).fit(features, label, **beside)
+        return cls(final, calibration, _schema(forecaster, train), error)
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Vector]:
         """Column `probability` for every row."""

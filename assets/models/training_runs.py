@@ -3,7 +3,6 @@
 Pure Python beside the trainer's process (`train`) and Dagster (`assets`). Whether a model serves is for the gate.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
@@ -19,8 +18,7 @@ from assets.evaluations.rows import as_arrow
 from assets.evaluations.served import frame_as_of
 from assets.features.frame import features_fingerprint, load_frame
 from assets.models.columns import Schema
-from assets.models.forecasters import FORECASTERS, lacks, make, unavailable
-from assets.models.network.preset import load_preset
+from assets.models.forecasters import FORECASTERS, fixed_parameters, lacks, preset_fingerprint, unavailable
 from assets.models.order import Begun, Order, Result, begun_of, result_of, told
 from assets.models.predictor import FOLDER, read_manifest
 from assets.models.registry import CHALLENGER, TRAINING, set_alias
@@ -144,7 +142,7 @@ def orders_for(
             task=task,
             forecaster=name,
             parameters=parameters,
-            preset=_preset_fingerprint(parameters),
+            preset=preset_fingerprint(parameters),
             seed=SEED,
             fraction=fraction,
             origin=origin,
@@ -183,11 +181,6 @@ def freeze_rows(
         "run_id": run_id,
         "created_at": now,
     }
-
-
-def fixed_parameters(settings: Settings, forecaster: str) -> dict[str, Any]:
-    """What the settings say of a forecaster's parameters, which no search changes: the preset of a network."""
-    return {"preset": settings.training.preset} if "preset" in make(forecaster).get_params() else {}
 
 
 def outcome_of(
@@ -278,13 +271,6 @@ def _parameters(warehouse: Warehouse, settings: Settings, cell: Cell, name: str,
     """What a forecaster is told beyond its defaults: the preset of a network, and what a search found by the origin."""
     fixed = fixed_parameters(settings, name)
     return fixed | best_parameters(warehouse, cell, name, origin, fixed)
-
-
-def _preset_fingerprint(parameters: Mapping[str, Any]) -> str:
-    """A preset may be a person's own file, whose content can change under its name."""
-    if "preset" not in parameters:
-        return ""
-    return hashlib.sha256(load_preset(parameters["preset"]).model_dump_json().encode()).hexdigest()[:16]
 
 
 def _version(outcome: Outcome, now: datetime) -> dict[str, Any]:

@@ -155,6 +155,15 @@ def test_champion_of_a_single_origin_is_the_default():
     assert champions_of(pd.DataFrame(rows)) == {("s", "t", "pre"): "hist_gradient_boosting"}
 
 
+def test_what_runs_only_where_it_is_named_is_no_champion_of_the_board():
+    rows = [
+        loss(name, day, size)
+        for day in ("2024-01-01", "2024-01-08")
+        for name, size in (("fusion_network", 0.1), ("ridge", 0.5))
+    ]
+    assert champions_of(pd.DataFrame(rows)) == {("s", "t", "pre"): "ridge"}
+
+
 def test_champion_was_there_at_every_origin():
     rows = [loss("ridge", "2024-01-01", 0.5), loss("ridge", "2024-01-08", 0.5), loss("lightgbm", "2024-01-08", 0.1)]
     rows.append(loss("ridge", "2024-01-15", 0.5))

@@ -61,6 +61,12 @@ def test_what_was_learned_from_the_training_rows_passes_to_the_bit(name: str, fi
     assert audit_fit(fits[name]["honest"], FORECASTERS[name], TRAIN) == []
 
 
+def test_a_fit_with_other_parameters_is_learned_again_with_these() -> None:
+    with threadpool_limits(1):
+        fitted = fit("ridge", REGRESSION, TRAIN, parameters={"alpha": 3.0})
+    assert audit_fit(fitted, REGRESSION, TRAIN) == []
+
+
 @pytest.mark.parametrize("name", FORECASTERS)
 def test_a_fit_that_saw_the_test_rows_is_caught(name: str, fits: Fits) -> None:
     assert len(audit_fit(fits[name]["leaky"], FORECASTERS[name], TRAIN)) > 1

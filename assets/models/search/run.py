@@ -16,13 +16,13 @@ from assets.evaluations.rows import as_arrow
 from assets.evaluations.served import frame_as_of
 from assets.features.frame import load_frame
 from assets.models.fit_run import FitRun, fit_run
-from assets.models.forecasters import default_for, lacks
+from assets.models.forecasters import default_for, fixed_parameters, lacks
 from assets.models.order import uses_device
-from assets.models.search.spaces import SearchError, space_of
+from assets.models.search.spaces import SearchError, TooFewRowsError, space_of
 from assets.models.search.study import search, study_id
 from assets.models.search.trials import Study, Trial, keep_trial, stored_trials
 from assets.models.task import Task
-from assets.models.training_runs import fixed_parameters, freeze_rows, origin_for, training_rows
+from assets.models.training_runs import freeze_rows, origin_for, training_rows
 from resources.settings import Settings
 from resources.trainer.device import held, resolve
 from warehouse.connection import Warehouse
@@ -126,10 +126,10 @@ def _frozen_rows(
     frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
     origin = origin_for(frame, settings, now)
     if origin is None:
-        raise SearchError(
+        raise TooFewRowsError(
             f"{cell}: fewer than {settings.gate.rows} videos have matured, which a model has to be judged on; wait for more"
         )
     train = training_rows(frame_as_of(warehouse, settings, cell, origin), origin)
     if train.empty:
-        raise SearchError(f"{cell}: nothing had matured by {origin}; wait for more videos")
+        raise TooFewRowsError(f"{cell}: nothing had matured by {origin}; wait for more videos")
     return train, freeze_rows(warehouse, cell, train, origin, SEARCH, run_id, now)

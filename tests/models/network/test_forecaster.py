@@ -8,10 +8,17 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from assets.models.fit_run import FitRun, fit_run
 from assets.models.forecasters import lacks, make, names_for, unavailable
-from assets.models.intervals import IntervalForecaster, ProbabilityForecaster, without_labels
+from assets.models.intervals import (
+    Calibration,
+    IntervalForecaster,
+    ProbabilityForecaster,
+    calibration_split,
+    without_labels,
+)
 from assets.models.task import Task
 from resources.settings import load_settings
 from tests.models.frames import make_frame, with_content
@@ -200,6 +207,18 @@ def test_random_numbers_of_the_caller_are_left_alone(frame):
     before = torch.get_rng_state()
     quick(epochs=1).fit(without_labels(frame), value(frame))
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_fits_of_the_board_teach_the_class_network_what_was_measured(frame):
+    label, features = (value(frame) >= np.percentile(value(frame), 80)).astype(int), without_labels(frame)
+    network = quick("fusion_network_classifier", epochs=1)
+    fitted = ProbabilityForecaster.fit(network, frame, label)
+    final = clone(network).fit(features, label, measured=value(frame))
+    assert np.array_equal(fitted.forecaster.weights_["heads.measured.weight"], final.weights_["heads.measured.weight"])
+    earlier, block = calibration_split(frame)
+    first = clone(network).fit(features.iloc[earlier], label[earlier], measured=value(frame)[earlier])
+    expected = Calibration().fit(first.decision_function(features.iloc[block]), label[block])
+    assert fitted.calibration is not None and fitted.calibration.line_ == expected.line_
 
 
 def test_a_bundle_serves_without_torch(tmp_path):
