@@ -16,9 +16,11 @@ from assets.evaluations import (
     bootstrap,
     report_decisions,
     report_ledger,
+    report_plain_answer,
     report_profile,
     report_sections,
     report_styles,
+    report_training,
 )
 from assets.evaluations import report_words as words
 from assets.evaluations.report_checks import Check, ReportError, checks, refuse
@@ -99,6 +101,11 @@ def _view(warehouse: Warehouse, evidence: Evidence, settings: Settings, done: li
 
 
 _LEADS = {
+    "plain-answer": (
+        "The plain answer",
+        "Does the deep model beat boosting, does boosting beat the naive forecasters, by how much, and which of them serves. On "
+        "videos published after each was trained, the same videos for both of a pair.",
+    ),
     "headline": (
         "Headline",
         "The champion of each target and cutoff, its figures side by side: a rank measure never without precision and recall, an "
@@ -193,7 +200,11 @@ def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: 
     profile = [*report_profile.conservation(evidence), *report_profile.outcomes(board), *report_profile.features(board)]
     parts = {
         "headline": report_sections.headline(board),
-        "decisions": report_decisions.decisions(warehouse, board.sources),
+        "plain-answer": report_plain_answer.plain_answer(warehouse, settings, board),
+        "decisions": [
+            *report_decisions.decisions(warehouse, board.sources),
+            *report_training.curves(warehouse, board.sources),
+        ],
         "ledger": report_ledger.ledger(warehouse, board.sources),
         "against-cutoff": report_sections.against_cutoff(board),
         "leaderboard": report_sections.leaderboards(board),

@@ -44,6 +44,15 @@ _SOURCES = {
     "features.metrics": (),
     "features.targets": (),
 }
+# Of what training runs registered: who serves, who wants to, and how they learned.
+_LEARNED = {
+    "serving": """SELECT source, target, cutoff, forecaster, version, alias FROM models.versions
+                  WHERE alias IS NOT NULL AND ($source::VARCHAR IS NULL OR source = $source)""",
+    "curves": """SELECT c.* FROM models.curves c JOIN models.versions v USING (training_id)
+                 WHERE v.alias IS NOT NULL AND ($source::VARCHAR IS NULL OR v.source = $source)""",
+    "inputs": """SELECT source, target, cutoff, origin, training_set_id, columns FROM models.training_sets
+                 WHERE made_by = 'backtest' AND ($source::VARCHAR IS NULL OR source = $source)""",
+}
 
 Cell = tuple[str, str, str]
 
@@ -168,6 +177,8 @@ def _fingerprint(con: duckdb.DuckDBPyConnection, source: str | None) -> str:
         prints[name] = _print_of(
             con, f"SELECT * FROM clusters.{name} WHERE $source::VARCHAR IS NOT DISTINCT FROM $source", source
         )
+    for name, rows in _LEARNED.items():
+        prints[name] = _print_of(con, rows, source)
     for name in ("audits", "audit_differences"):
         prints[name] = _print_of(con, queries()[name], source)
     return hashlib.sha256(json.dumps(prints).encode()).hexdigest()

@@ -306,7 +306,8 @@ def test_worst_misses_are_the_largest_errors_with_what_was_known(page: Report) -
     assert words.raw_count(worst["value"]) in shown
     assert f"× {words.number(float(np.exp(-worst['error'])), 2)}" in shown
     assert "402 views at 12 h (2 observations); a channel with 3 earlier videos, median 664 views at 72 h" in shown
-    assert "no count of its own" in text_of(page.html.split("log_views_7d at pre")[2])
+    examples = page.html.split('<section id="examples">')[1]
+    assert "no count of its own" in text_of(examples.split("log_views_7d at pre")[1].split("</table>")[0])
 
 
 def test_conservation_is_shown_per_source(page: Report, tmp_path: Path) -> None:
