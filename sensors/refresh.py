@@ -1,10 +1,10 @@
 """Carries a refresh from stage to stage: features, content, the ledger and what it says, backtests, then figures and report.
 
-Each step asks what is stale at that moment; runs that nobody chained (a backfill in the UI, the CLI) start nothing. What
-starts a chain is in `arrivals` and in the nightly schedule.
+Each step asks what is stale at that moment, and asks for no stage that is under way: whose run that is goes on with what follows.
+What starts a chain, and what takes up what no chain has done, is in `arrivals`; the nightly schedule starts one too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -22,6 +22,10 @@ STAGES = ("features", "content", "ledger", "backtests", "evaluation")
 """The stages of a refresh in their order; each is a job of that name."""
 LEARNING = ("training", "gate")
 """Jobs that change which model serves: its forecasts, figures and report follow them."""
+AFTER_LEARNING = ("ledger", "evaluation")
+"""The stages that these make stale; backtests do not ask who serves."""
+LEARNED = "upswell/learned"
+"""Marks the runs of a chain that such a job began."""
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
@@ -50,22 +54,49 @@ def nightly_requests(home: Home, tags: Mapping[str, str]) -> list[dg.RunRequest]
     Where only later stages are stale, a run over the current day starts the chain.
     """
     found = stale_ranges(home)
-    if not found and _next_stage(home, after="features"):
+    if not found and stale_stage(home):
         found = [(home.now().date(), home.now().date())]
     return [dg.RunRequest(tags={**range_tags(*days), **tags}) for days in found]
 
 
-def _next_stage(home: Home, after: str) -> tuple[str, dict[str, str]] | None:
-    """The first stale stage after one, as its job and the tags of its run."""
-    later = STAGES[STAGES.index(after) + 1 :] if after in STAGES else ("ledger", "evaluation")
-    if "content" in later and content_is_stale(home.warehouse, home.settings, home.now()):
-        return "content", {}
-    if "ledger" in later and ledger_is_stale(home.warehouse):
-        return "ledger", {}
-    if "backtests" in later and (origins := stale_origins(home, Grid())):
-        return "backtests", range_tags(origins[0], origins[-1])
-    if "evaluation" in later and evaluation_is_stale(home.warehouse, home.settings):
-        return "evaluation", {}
+def stale_stage(
+    home: Home, stages: Sequence[str] = STAGES[1:], under_way: Callable[[str], bool] = lambda stage: False
+) -> tuple[str, dict[str, str]] | None:
+    """The first stale one of some stages, as its job and the tags of its run.
+
+    None where that stage is under way. Only the ledger is not waited for: no later stage is made from it but the report.
+
+    Args:
+        home: The home.
+        stages: Which, in their order.
+        under_way: Whether a run of a stage has not ended.
+    """
+    for stage in stages:
+        tags = _stale(home, stage)
+        if tags is None or (stage == "ledger" and under_way(stage)):
+            continue
+        return None if under_way(stage) else (stage, tags)
+    return None
+
+
+def _stale(home: Home, stage: str) -> dict[str, str] | None:
+    """The tags of the run that a stage needs; None where it needs none."""
+    if stage == "backtests":
+        origins = stale_origins(home, Grid())
+        return range_tags(origins[0], origins[-1]) if origins else None
+    stale = {
+        "content": lambda: content_is_stale(home.warehouse, home.settings, home.now()),
+        "ledger": lambda: ledger_is_stale(home.warehouse),
+        "evaluation": lambda: evaluation_is_stale(home.warehouse, home.settings),
+    }
+    return {} if stale[stage]() else None
+
+
+def under_way(instance: dg.DagsterInstance, *jobs: str) -> str | None:
+    """Which run of some jobs has not ended, whoever asked for it; None where all have."""
+    for job in jobs:
+        if active := instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
+            return f"run {active[0].run_id} of {job} is under way"
     return None
 
 
@@ -86,16 +117,21 @@ def chain_sensor(jobs: Mapping[str, Any], tag: str) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def next_stage(context: dg.RunStatusSensorContext, home: Home) -> dg.RunRequest | dg.SkipReason:
-        chain, done = context.dagster_run.tags.get(tag), context.dagster_run.job_name
+        tags, done = context.dagster_run.tags, context.dagster_run.job_name
+        chain = tags.get(tag)
         if not chain:
             return dg.SkipReason("not part of a refresh")
         others = dg.RunsFilter(job_name=done, tags={tag: chain}, statuses=UNFINISHED)
         if context.instance.get_runs_count(others):
             return dg.SkipReason(f"other {done} runs of this refresh are not done yet")
-        stage = _next_stage(home, after=done)
-        if stage is None:
-            return dg.SkipReason(f"nothing after {done} is stale")
-        job, tags = stage
-        return dg.RunRequest(f"{chain}-{job}", tags={tag: chain, **tags}, job_name=job)
+        learned = done in LEARNING or LEARNED in tags
+        later = STAGES[STAGES.index(done) + 1 :] if done in STAGES else STAGES
+        stages = [stage for stage in later if stage in AFTER_LEARNING] if learned else later
+        found = stale_stage(home, stages, lambda stage: under_way(context.instance, stage) is not None)
+        if found is None:
+            return dg.SkipReason(f"nothing after {done} is stale, or it is being made")
+        job, of_job = found
+        marks = {tag: chain, **({LEARNED: "yes"} if learned else {})}
+        return dg.RunRequest(f"{chain}-{job}", tags={**marks, **of_job}, job_name=job)
 
     return next_stage

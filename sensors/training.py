@@ -15,6 +15,7 @@ from assets.evaluations.grid import Cell
 from assets.models.assets import training_cells
 from resources.home import Home
 from sensors.leftovers import UNFINISHED, end_leftovers
+from sensors.refresh import under_way
 
 if TYPE_CHECKING:
     from assets.evaluations.trigger import Fate
@@ -41,7 +42,7 @@ def training_sensor(training: Any, chain_tag: str) -> dg.SensorDefinition:
         description="Newly matured labels, a growing error or drift of features: one run trains the cells that need it.",
     )
     def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.RunRequest | dg.SkipReason:
-        from assets.evaluations.decisions import record
+        from assets.evaluations.decisions import decisions, record
         from assets.evaluations.trigger import FIRED, should_train
 
         if busy := _busy(context.instance, home, training.name):
@@ -52,9 +53,11 @@ def training_sensor(training: Any, chain_tag: str) -> dg.SensorDefinition:
 
         warehouse, settings, now = home.warehouse, home.settings, home.now()
         decided = {cell: should_train(warehouse, settings, cell, now, fate) for cell in training_cells(home)}
-        with warehouse.write() as con:
-            for decision in decided.values():
-                record(con, decision)
+        known = {decision.decision_id for decision in decisions(warehouse, kind="training")}
+        if new := [decision for decision in decided.values() if decision.decision_id not in known]:
+            with warehouse.write() as con:
+                for decision in new:
+                    record(con, decision)
         asked = {str(cell): one.decision_id for cell, one in decided.items() if one.outcome == FIRED}
         if not asked:
             return dg.SkipReason("; ".join(f"{cell}: {one.why}" for cell, one in decided.items()) or "no cell to train")
@@ -102,12 +105,9 @@ def gate_sensor(gate: Any, training_name: str, chain_tag: str) -> dg.SensorDefin
 
 
 def _busy(instance: dg.DagsterInstance, home: Home, *jobs: str) -> str | None:
-    """Which run has to end first, if any."""
+    """Which run has to end first, if any; those whose process is gone are ended."""
     end_leftovers(instance, home.folder)
-    for job in jobs:
-        if active := instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED), limit=1):
-            return f"run {active[0].run_id} of {job} is under way"
-    return None
+    return under_way(instance, *jobs)
 
 
 def _fate(instance: dg.DagsterInstance, decision_id: str) -> "Fate":

@@ -167,6 +167,7 @@ def metrics(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResu
 )
 def decisions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Judges every challenger on the videos that came after it, and every champion by its ledger."""
+    from assets.evaluations.backtest import LeakError
     from assets.evaluations.decisions import decisions as stored
     from assets.evaluations.decisions import told
     from assets.evaluations.promotion import decide, roll_back_if_worse
@@ -178,22 +179,26 @@ def decisions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRe
         context.log.info(line)
 
     registered = aliased(warehouse, CHAMPION, CHALLENGER)
-    found = []
+    found, leaks = [], []
     for cell in sorted({Cell(row["source"], row["target"], row["cutoff"]) for row in registered}):
-        found.append(decide(warehouse, settings, cell, now, context.run_id, guard, log))
+        try:
+            found.append(decide(warehouse, settings, cell, now, context.run_id, guard, log))
+        except LeakError as error:  # its challenger is kept back; the other cells are decided all the same
+            leaks.append(f"{cell}: {error}")
         found.append(roll_back_if_worse(warehouse, settings, cell, now, context.run_id, guard, log))
     made = [decision for decision in found if decision is not None]
     serving = [
         {name: row[name] for name in ("source", "target", "cutoff", "forecaster", "origin", "version")}
         for row in aliased(warehouse, CHAMPION)
     ]
-    return dg.MaterializeResult(
-        metadata={
-            "decided": markdown([told(decision) for decision in made]),
-            "serving": markdown(serving),
-            "dagster/row_count": len(stored(warehouse)),
-        }
-    )
+    metadata: dict[str, Any] = {
+        "decided": markdown([told(decision) for decision in made]),
+        "serving": markdown(serving),
+        "dagster/row_count": len(stored(warehouse)),
+    }
+    if leaks:
+        raise dg.Failure("; ".join(leaks), metadata=metadata, allow_retries=False)
+    return dg.MaterializeResult(metadata=metadata)
 
 
 @dg.asset(

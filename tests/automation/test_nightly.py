@@ -102,8 +102,9 @@ def test_figures_are_made_anew_where_no_backtest_is_stale(night: Night, small_ho
         )
     set_replay(small_home, NOW + timedelta(minutes=10))
     [days] = night.tick_schedule()
-    [request] = night.after(night.run("features", days))
-    assert request.job_name == "evaluation"
+    [ledger] = night.after(night.run("features", days))
+    [request] = night.after(night.run("ledger", ledger))
+    assert (ledger.job_name, request.job_name) == ("ledger", "evaluation")
 
 
 def test_stale_report_alone_starts_the_chain(night: Night, small_home: Path) -> None:
