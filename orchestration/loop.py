@@ -2,7 +2,8 @@
 
 Once the daemon is up nothing here calls the platform: a landing file is moved into the inbox, the home's clock file is set to the
 end of that period, the daemon's state is asked for over GraphQL until it has come to rest, and new decisions are read from the
-published snapshot. One JSON object per decision goes to standard output; progress goes to standard error.
+published snapshot. One JSON object per decision goes to standard output; progress and a summary go to standard error. The exit
+code is 1 where a period did not come to rest or a run failed.
 """
 
 import argparse
@@ -31,6 +32,10 @@ UNDER_WAY = ("QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING", "MANAG
 _DAY = re.compile(r"(20\d\d)(\d\d)(\d\d)")
 
 
+Run = dict[str, Any]
+"""A run as the daemon tells it: runId, jobName, status, endTime."""
+
+
 class Daemon:
     """The web server of a home, asked over HTTP."""
 
@@ -47,10 +52,10 @@ class Daemon:
             raise RuntimeError(answer["errors"])
         return answer["data"]
 
-    def runs(self) -> list[dict[str, Any]]:
-        """The newest runs: runId, jobName, status, endTime."""
-        found: list[dict[str, Any]] = self.ask(
-            "{ runsOrError(limit: 50) { ... on Runs { results { runId jobName status endTime } } } }"
+    def runs(self) -> list[Run]:
+        """The newest runs."""
+        found: list[Run] = self.ask(
+            "{ runsOrError(limit: 100) { ... on Runs { results { runId jobName status endTime } } } }"
         )["runsOrError"]["results"]
         return found
 
@@ -75,13 +80,18 @@ class Daemon:
         ticks = self.ticks()
         return all(ticks.get(name, 0.0) > last for name in SENSORS)
 
-    def rest(self, since: float, seconds: float) -> bool:
-        """Waits until the daemon is at rest; False where it is not within `seconds`."""
-        deadline = time.monotonic() + seconds
+    def rest(self, since: float, inbox: Path, seconds: float) -> bool:
+        """Waits until the inbox is empty and the daemon at rest; False where it is not within `seconds`.
+
+        It has to be so twice: a sensor may have written, after the others looked, what they have to see.
+        """
+        deadline, before = time.monotonic() + seconds, False
         while time.monotonic() < deadline:
             with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                if self.at_rest(since):
-                    return True
+                if not any(inbox.iterdir()) and self.at_rest(since):
+                    if before:
+                        return True
+                    since, before = time.time(), True
             time.sleep(1.0)
         return False
 
@@ -104,6 +114,8 @@ def daemon(home: Path) -> Iterator[Daemon]:
                 found.ask("{ version }")
                 break
             time.sleep(0.5)
+        else:
+            raise SystemExit(f"upswell up does not answer: see {home / 'up.log'}")
         _say(f"UI http://127.0.0.1:{port} · home {home}")
         yield found
     finally:
@@ -191,31 +203,62 @@ def main() -> None:
         shutil.copy(asked.settings, folder / "upswell.yaml")
     files = sorted(path for path in root.rglob("*") if path.is_file() and _DAY.search(path.name))
     try:
-        _replay(folder, root, steps(files, asked.first, asked.every), asked.limit)
+        faults = _replay(folder, root, steps(files, asked.first, asked.every), asked.limit)
     finally:
         if asked.home is None:
             shutil.rmtree(folder, ignore_errors=True)
+    if faults:
+        raise SystemExit("\n".join(faults))
 
 
-def _replay(home: Path, root: Path, periods: Sequence[tuple[date, list[Path]]], limit: float) -> None:
-    inbox, told = home / "inbox", set[str]()
+def _replay(home: Path, root: Path, periods: Sequence[tuple[date, list[Path]]], limit: float) -> list[str]:
+    """Lets one period after the other happen; what went wrong, in words."""
+    inbox, told, faults = home / "inbox", dict[str, dict[str, Any]](), list[str]()
     inbox.mkdir(exist_ok=True)
     set_clock(home, datetime.combine(periods[0][0], datetime.min.time()))
+    runs: dict[str, Run] = {}
     with daemon(home) as running:
+        start = time.time()
         for end, files in periods:
             began = time.time()
             set_clock(home, datetime.combine(end, datetime.min.time()))
             drop(files, root, inbox)
-            rested = running.rest(began, limit)
-            seconds = time.time() - began
-            _say(f"{end}: {len(files)} files, {'at rest' if rested else 'NOT at rest'} after {seconds:.0f} s")
+            rested = running.rest(began, inbox, limit)
+            _say(
+                f"{end}: {len(files)} files, {'at rest' if rested else 'NOT at rest'} after {time.time() - began:.0f} s"
+            )
+            if not rested:
+                faults.append(f"{end}: not at rest within {limit:.0f} s")
             for row in read(home, "SELECT * FROM evaluations.decisions ORDER BY decided_at, decision_id"):
                 if row["decision_id"] not in told:
-                    told.add(row["decision_id"])
+                    told[row["decision_id"]] = row
                     print(json.dumps({**row, "numbers": json.loads(row["numbers"])}, default=str), flush=True)
-            failed = [run for run in running.runs() if run["status"] == "FAILURE" and (run["endTime"] or 0) > began]
-            for run in failed:
-                _say(f"run {run['runId']} of {run['jobName']} failed")
+            known = {name for name, run in runs.items() if run["status"] == "FAILURE"}
+            runs |= {run["runId"]: run for run in running.runs()}
+            failed = [run for name, run in runs.items() if run["status"] == "FAILURE" and name not in known]
+            faults += [f"{end}: run {run['runId']} of {run['jobName']} failed" for run in failed]
+    _say(summary(start, list(told.values()), list(runs.values())))
+    return faults
+
+
+def summary(start: float, decisions: Sequence[Mapping[str, Any]], runs: Sequence[Run]) -> str:
+    """How long the first model took to be promoted, and the reports to be written, in seconds since the first file.
+
+    Args:
+        start: When the first file was dropped (seconds since the epoch).
+        decisions: Rows of `evaluations.decisions`.
+        runs: The runs of the daemon.
+    """
+    deciding = {row["run_id"] for row in decisions if row["outcome"] in ("first", "promoted")}
+    promoted = sorted(run["endTime"] for run in runs if run["runId"] in deciding and run["endTime"])
+    reports = sorted(run["endTime"] for run in runs if run["jobName"] == "evaluation" and run["status"] == "SUCCESS")
+    if not promoted:
+        return f"no model was promoted; {len(reports)} reports"
+    line = f"from the first file: {promoted[0] - start:.0f} s to the first promoted model"
+    after = [time for time in reports if time > promoted[0]]
+    if not after:
+        return f"{line}, no report since"
+    return f"{line}, {after[0] - start:.0f} s to the first report on it, {after[-1] - start:.0f} s to the newest report"
 
 
 def _simulated(home: Path, days: int) -> Path:
