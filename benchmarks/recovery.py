@@ -1,4 +1,4 @@
-"""What the loop wins back after the simulated world changes, beside the first champion if it had never been retrained.
+"""What the loop wins back after the simulated world changes, beside champions of before if they had never been retrained.
 
 The platform's own functions in their order, week by week on the replay clock of one home per seed: files arrive, features are
 rebuilt, champions forecast, forecasts are scored, drift is measured, the trigger decides, the trainer trains and the gate judges.
@@ -22,7 +22,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from assets.evaluations.backtest import fit, split
-from assets.evaluations.decisions import decisions, record
+from assets.evaluations.decisions import Decision, decisions, record
 from assets.evaluations.drift import measure_drift
 from assets.evaluations.grid import Cell
 from assets.evaluations.ledger import write_forecasts
@@ -49,6 +49,7 @@ SEEDS, DAYS, DRIFT_DAY = (1, 2, 3, 4, 5), 200, 90
 SOURCE, TARGET, CUTOFFS = "simulator", "log_views_7d", ("24h", "72h")
 FIRST_DAY, EVERY = 35, 7
 LATE_WEEKS = 4
+SERVED = timedelta(weeks=3)
 TARGET_SHARE = 0.8
 FEWEST = 50
 """A week with fewer scored videos is left out: the videos of a week that is only half over."""
@@ -59,8 +60,8 @@ class Life:
     """What happened to a cell of one world.
 
     Attributes:
-        skill: Per week of publication (from the first day) the skill of `loop`, `never` (the first champion) and `frozen` (the
-            champion of the drift date, kept).
+        skill: Per week of publication (from the first day) the skill of the `loop`, and of two champions kept for ever: the `first`,
+            and the `latest` that had served for three weeks when the drift came. Missing before they were chosen.
         trainings: Trainings that the trigger asked for, before and after the drift.
         promotions: Challengers that came to serve, before and after the drift.
         rollbacks: Champions taken from service.
@@ -159,10 +160,9 @@ def _life(world: _Loop, cell: Cell, start: date) -> Life:
     made = decisions(world.warehouse, cell)
     fired = [one for one in made if one.kind == "training" and one.outcome == FIRED]
     served = [one for one in made if one.outcome in ("first", "promoted")]
-    first, frozen = served[0].version, [one for one in served if one.decided_at < drifted][-1].version
-    assert first is not None and frozen is not None
+    latest = [one for one in served if one.decided_at < drifted - SERVED][-1]
     return Life(
-        _skill(world, cell, start, {"never": first, "frozen": frozen}),
+        _skill(world, cell, start, {"first": served[0], "latest": latest}),
         _before_and_after([one.decided_at for one in fired], drifted),
         _before_and_after([one.decided_at for one in served], drifted),
         sum(one.outcome == "rolled_back" for one in made),
@@ -175,8 +175,8 @@ def _before_and_after(times: list[datetime], moment: datetime) -> tuple[int, int
     return before, len(times) - before
 
 
-def _skill(world: _Loop, cell: Cell, start: date, kept: dict[str, str]) -> pd.DataFrame:
-    """Skill per week of publication over the videos that the ledger scored: the loop's, and of models kept as they were."""
+def _skill(world: _Loop, cell: Cell, start: date, kept: dict[str, Decision]) -> pd.DataFrame:
+    """Skill per week over the videos that the ledger scored: the loop's, and of models kept since the decisions that chose them."""
     scored = world.warehouse.query(
         """SELECT video_id, error AS loop FROM evaluations.scores
            WHERE source = $source AND target = $target AND cutoff = $cutoff""",
@@ -184,8 +184,9 @@ def _skill(world: _Loop, cell: Cell, start: date, kept: dict[str, str]) -> pd.Da
     ).to_pandas()
     frame = frame_as_of(world.warehouse, world.settings, cell, start)
     rows = frame.merge(scored, on="video_id")
-    for name, version in kept.items():
-        rows[name] = (with_forecasts(world.warehouse, version, rows[frame.columns])["point"] - rows["value"]).abs()
+    for name, decision in kept.items():
+        said = with_forecasts(world.warehouse, str(decision.version), rows[frame.columns])
+        rows[name] = (said["point"] - rows["value"]).abs()
     week = (rows["anchor_at"] - pd.Timestamp(start)).dt.days // 7
     task = Task.of(world.settings, cell.target, cell.cutoff)
     weeks = {
@@ -193,7 +194,10 @@ def _skill(world: _Loop, cell: Cell, start: date, kept: dict[str, str]) -> pd.Da
         for number in range(int(week.max()) + 1)
         if (week == number).sum() >= FEWEST
     }
-    return pd.DataFrame.from_dict(weeks, orient="index")
+    skill = pd.DataFrame.from_dict(weeks, orient="index")
+    for name, decision in kept.items():
+        skill.loc[skill.index < (decision.decided_at - midnight(start)) / timedelta(weeks=1), name] = np.nan
+    return skill
 
 
 def _of_week(rows: pd.DataFrame, train: pd.DataFrame, task: Task, names: list[str]) -> dict[str, float]:
@@ -205,58 +209,62 @@ def _of_week(rows: pd.DataFrame, train: pd.DataFrame, task: Task, names: list[st
 
 
 def _figures(cutoff: str, lives: dict[int, Life]) -> list[dict[str, Any]]:
-    """Shares of each seed, then of all together."""
-    drift_week = DRIFT_DAY // 7
-    parts = {seed: _parts(life.skill, drift_week) for seed, life in lives.items()}
-    rows = [_row(*_seed_line(cutoff, seed, lives[seed], one), "reported", True) for seed, one in parts.items()]
-    mean = pd.DataFrame(parts.values()).mean()
-    pooled = _share(mean, "loop")
-    what = f"{TARGET} at {cutoff}, {len(lives)} seeds"
-    lost = f"skill {mean['before']:.3f} before the drift, {mean['never']:.3f} in the last {LATE_WEEKS} weeks if never retrained, {mean['loop']:.3f} with the loop"
-    return [
-        *rows,
-        _row(
-            f"{what}: lost skill that the loop wins back ({lost})",
-            pooled,
-            f"at least {TARGET_SHARE}",
-            pooled >= TARGET_SHARE,
-        ),
-        _row(
-            f"{what}: the same of the first champion, never retrained, since the {LATE_WEEKS} weeks after the drift",
-            (mean["never"] - mean["after"]) / (mean["before"] - mean["never"]),
-            f"below {TARGET_SHARE}",
-            (mean["never"] - mean["after"]) / (mean["before"] - mean["never"]) < TARGET_SHARE,
-        ),
-        _row(
-            f"{what}: the same of the champion of the drift date, never retrained since (skill {mean['frozen']:.3f})",
-            _share(mean, "frozen"),
-            f"below {TARGET_SHARE}",
-            _share(mean, "frozen") < TARGET_SHARE,
-        ),
-    ]
+    """Shares of each seed, then of all together, of the skill that each of the two kept champions lost."""
+    rows = []
+    for who in ("first", "latest"):
+        parts = {seed: _parts(life.skill, who) for seed, life in lives.items()}
+        mean = pd.DataFrame(parts.values()).mean()
+        named = f"{TARGET} at {cutoff}, {who} champion before the drift"
+        for seed, one in parts.items():
+            rows.append(
+                _row(f"{named}, seed {seed}: {_told(one)}; {_counted(lives[seed])}", _won(one), "reported", True)
+            )
+        rows += [
+            _row(
+                f"{named}, {len(lives)} seeds: lost skill that the loop wins back ({_told(mean)})",
+                _won(mean),
+                f"at least {TARGET_SHARE}",
+                _won(mean) >= TARGET_SHARE,
+            ),
+            _row(
+                f"{named}, {len(lives)} seeds: the same, never retrained, since the {LATE_WEEKS} weeks after the drift",
+                (mean["kept"] - mean["after"]) / (mean["before"] - mean["kept"]),
+                f"below {TARGET_SHARE}",
+                (mean["kept"] - mean["after"]) / (mean["before"] - mean["kept"]) < TARGET_SHARE,
+            ),
+        ]
+    return rows
 
 
-def _parts(skill: pd.DataFrame, drift_week: int) -> dict[str, float]:
-    """Mean skill of the first champion before the drift and just after, and of all in the last weeks."""
-    late = skill[skill.index > drift_week].tail(LATE_WEEKS)
-    after = skill[skill.index > drift_week].head(LATE_WEEKS)
-    before = skill.loc[skill.index < drift_week, "never"].mean()
-    return {"before": before, "after": after["never"].mean(), **late.mean()}
+def _parts(skill: pd.DataFrame, who: str) -> dict[str, float]:
+    """Mean skill of a kept champion before the drift and just after it, and of it and the loop in the last weeks."""
+    week = DRIFT_DAY // 7  # the week that the drift falls in counts for neither side
+    since = skill[skill.index > week]
+    late = since.tail(LATE_WEEKS)
+    return {
+        "before": skill.loc[skill.index < week, who].mean(),
+        "after": since.head(LATE_WEEKS)[who].mean(),
+        "kept": late[who].mean(),
+        "loop": late["loop"].mean(),
+    }
 
 
-def _share(parts: Any, who: str) -> float:
-    return float((parts[who] - parts["never"]) / (parts["before"] - parts["never"]))
+def _won(parts: Any) -> float:
+    return float((parts["loop"] - parts["kept"]) / (parts["before"] - parts["kept"]))
 
 
-def _seed_line(cutoff: str, seed: int, life: Life, parts: dict[str, float]) -> tuple[str, float]:
-    counts = f"{life.trainings[0]}+{life.trainings[1]} trainings, {life.promotions[0]}+{life.promotions[1]} promotions before and after the drift"
-    reasons = ", ".join(f"{life.because.count(name)} {name}" for name in dict.fromkeys(life.because))
-    skill = (
-        f"skill {parts['before']:.3f} before, {parts['never']:.3f} never retrained, "
-        f"{parts['frozen']:.3f} frozen at the drift, {parts['loop']:.3f} loop"
+def _told(parts: Any) -> str:
+    return (
+        f"skill {parts['before']:.3f} before the drift; in the last {LATE_WEEKS} weeks {parts['kept']:.3f} "
+        f"if never retrained, {parts['loop']:.3f} with the loop"
     )
-    return f"{TARGET} at {cutoff}, seed {seed}: {skill}; {counts} ({reasons}), {life.rollbacks} rollbacks", _share(
-        parts, "loop"
+
+
+def _counted(life: Life) -> str:
+    reasons = ", ".join(f"{life.because.count(name)} {name}" for name in dict.fromkeys(life.because))
+    return (
+        f"{life.trainings[0]} + {life.trainings[1]} trainings ({reasons}) and {life.promotions[0]} + {life.promotions[1]} "
+        f"promotions before and after it, {life.rollbacks} rollbacks"
     )
 
 
