@@ -64,8 +64,9 @@ _CAPTION = (
     "What serves is the model that the gate promoted; before any, the board's champion, which a forecaster that runs only where it is named cannot be."
 )
 _OF_M = (
-    "System M set these for a random split with the label's own counts among its inputs; here they stand on the time split, with "
-    "what was known at the cutoff. Pooled over all origins; intervals draw whole channels."
+    "System M is the multimodal model whose settings the preset miles has; its own figures came from a random split, with the counts that the "
+    "label is made of among the inputs. Here the criteria stand on the time split, with what was known at the cutoff, pooled over all "
+    "origins; intervals draw whole channels."
 )
 
 
@@ -179,7 +180,7 @@ def _shares(compared: Compared) -> tuple[float, float | None, float | None]:
 
 
 def _grid(board: Board, found: Iterable[Told]) -> Grid:
-    heads = columns("target", "cutoff", "first", "against", "#loss", "#its loss", "#difference", "#forecasts", "#channels", "says", "serves")  # fmt: skip
+    heads = columns("target", "cutoff", "first, and against what", "#loss", "#opponent's loss", "#difference", "#forecasts", "#channels", "says", "serves")  # fmt: skip
     rows = []
     for told in found:
         for answer in told.answers:
@@ -196,8 +197,7 @@ def _row(board: Board, told: Told, answer: Answer, compared: Compared) -> list[T
     return [
         Text(board.title(told.pair), class_="name"),
         Text("pooled" if pooled else answer.cutoffs[0]),
-        Text(compared.first, class_="code"),
-        Text(compared.other, class_="code"),
+        Text(compared.first, f"against {compared.other}", "code"),
         numeral(words.number(difference.loss), words.label(board.loss(told.pair))),
         numeral(words.number(difference.other_loss)),
         numeral(_fine(difference.difference), _ends(difference), class_),

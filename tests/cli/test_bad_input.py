@@ -16,6 +16,7 @@ CASES = {
     "bad map": (("ingest", "FILE", "--map", "video_id"), "--map"),
     "unclear file": (("ingest", "FILE"), "unclear.csv"),
     "unknown target": (("evaluate", "--target", "fame"), "fame"),
+    "unknown forecaster": (("evaluate", "--also", "magic"), "no forecaster 'magic'; there are"),
     "unknown cutoff": (("evaluate", "--cutoff", "9h"), "9h"),
     "refused pair": (("evaluate", "--target", "log_views_3d", "--cutoff", "72h"), "earlier cutoff"),
     "unknown target to predict": (("predict", "v", "--target", "fame"), "fame"),
