@@ -196,6 +196,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=14, help="days of each later period")
     parser.add_argument("--limit", type=float, default=900.0, help="seconds that a period may take")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the daemon is ended too
     folder = asked.home or Path(tempfile.mkdtemp(prefix="upswell-loop-"))
     folder.mkdir(parents=True, exist_ok=True)
     root = asked.landings or _simulated(folder, asked.days)
