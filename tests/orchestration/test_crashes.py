@@ -95,7 +95,10 @@ def test_killed_feature_write_is_made_good_by_the_next_run(small_home: Path) -> 
 
 def test_killed_backtest_is_made_good_by_the_next_run(small_home: Path) -> None:
     expected = contents(small_home)
-    emptied(small_home, "models", "evaluations")
+    with Warehouse(small_home).write() as con:
+        for table in ("predictions", "splits", "importance", "metrics", "reports", "audits"):
+            con.execute(f"DELETE FROM evaluations.{table}")
+            con.execute('DELETE FROM lineage.partitions WHERE "table" = ?', [f"evaluations.{table}"])
     killed_once(small_home, "SELECT count(*) > 0 FROM evaluations.predictions WHERE split = 'time'")
     again = upswell(small_home, "run", "--json")
     assert again.returncode == 0, again.stderr

@@ -128,9 +128,14 @@ def test_origin_run_again_is_the_same(small_home: Path) -> None:
     expected = contents(small_home, "models", "evaluations")
     runs = Runs(small_home)
     with runs.home.warehouse.write() as con:
-        for table in ("evaluations.predictions", "evaluations.splits", "models.versions", "lineage.partitions"):
-            con.execute(f"DELETE FROM {table}" + (" WHERE \"table\" LIKE 'evaluations%'" if "lineage" in table else ""))
-    shutil.rmtree(small_home / "models")
+        kept = con.execute("SELECT version FROM models.versions WHERE made_by = 'backtest'").fetchall()
+        con.execute("DELETE FROM models.versions WHERE made_by = 'backtest'")
+        for table in ("predictions", "splits"):
+            con.execute(f"DELETE FROM evaluations.{table}")
+        for table in ("predictions", "metrics", "reports"):
+            con.execute('DELETE FROM lineage.partitions WHERE "table" = ?', [f"evaluations.{table}"])
+    for (version,) in kept:
+        shutil.rmtree(small_home / "models" / version)
     assert jobs(runs) == ["backtests", "evaluation"]
     after = contents(small_home, "models", "evaluations")
     assert after | {"evaluations.audits": ""} == expected | {"evaluations.audits": ""}

@@ -91,4 +91,5 @@ def test_only_the_connection_opens_duckdb() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("duckdb.connect", "duckdb.sql", "duckdb.query")
     ]
-    assert openers == ["warehouse/connection.py"]
+    # The loop stands outside of the platform: it reads the published copy as any other reader would.
+    assert openers == ["warehouse/connection.py", "orchestration/loop.py"]
