@@ -186,6 +186,119 @@ class Tracking(BaseModel):
     uri: str | None
 
 
+Part = Literal["videos", "channels", "comments", "captions", "media"]
+"""What a collector can be asked for."""
+FOLLOWERS = frozenset({"youtube_api", "yt_dlp", "tiktok"})
+"""Collectors that can be asked for single videos, and so look at known ones again."""
+_CRON_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+_CRON_PART = re.compile(r"(?:\*|(\d+)(?:-(\d+))?)(?:/(\d+))?")
+
+
+def _cron(text: Any) -> Any:
+    """A cron line as written, once each of its five fields has been read."""
+    fields = str(text).split()
+    if len(fields) != len(_CRON_RANGES):
+        raise ValueError(f"{text!r} is no cron line; write five fields, such as '0 * * * *' for every hour (UTC)")
+    for field, (low, high) in zip(fields, _CRON_RANGES, strict=True):
+        _cron_values(field, low, high)
+    return " ".join(fields)
+
+
+def _cron_values(field: str, low: int, high: int) -> set[int]:
+    values: set[int] = set()
+    for part in field.split(","):
+        match = _CRON_PART.fullmatch(part)
+        if not match:
+            raise ValueError(
+                f"{part!r} is no part of a cron line; write *, */15, 3, 1-5 or 1,4 between {low} and {high}"
+            )
+        first = low if match[1] is None else int(match[1])
+        last = high if match[1] is None or (match[3] and not match[2]) else int(match[2] or first)
+        step = int(match[3] or 1)
+        if not low <= first <= last <= high or step < 1:
+            raise ValueError(f"{part!r} of a cron line lies outside {low} to {high}")
+        values |= set(range(first, last + 1, step))
+    return values
+
+
+class Feed(BaseModel):
+    """A CSV or JSON file behind a URL, and the adapter that reads it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str = Field(pattern=r"^https?://")
+    adapter: str = Field(pattern=r"^\w+$")
+
+
+class CollectedSource(BaseModel):
+    """What one schedule collects, with which collector.
+
+    Attributes:
+        collector: youtube_api, yt_dlp, tiktok, youtube_rss or feed:NAME.
+        topics: What is searched for.
+        channels: Whose latest videos are listed.
+        links: Videos that are looked at whatever else is due.
+        parts: What is asked for besides the counts.
+        cron: When (UTC).
+        units: Units a day per bucket, where fewer than the collector's published limits are to be used.
+        keep_back: Share of the day's units that schedules leave for `upswell collect`.
+        most: Videos that one run looks at again at most.
+        follow: Whether videos of the source are looked at again at the ages; None: where the collector can.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    collector: str = Field(pattern=r"^(youtube_api|yt_dlp|tiktok|youtube_rss|feed:\w+)$")
+    topics: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    parts: frozenset[Part] = frozenset({"videos"})
+    cron: Annotated[str, BeforeValidator(_cron)] = "0 * * * *"
+    units: dict[str, int] = {}
+    keep_back: float = Field(default=0.1, ge=0, lt=1)
+    most: int = Field(default=1000, gt=0)
+    follow: bool | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether its videos are looked at again."""
+        return self.collector in FOLLOWERS if self.follow is None else self.follow
+
+    @property
+    def every(self) -> timedelta:
+        """The mean time between two runs on a day on which it runs."""
+        minute, hour = self.cron.split()[:2]
+        return timedelta(days=1) / (len(_cron_values(minute, 0, 59)) * len(_cron_values(hour, 0, 23)))
+
+
+class Collect(BaseModel):
+    """What is collected live; nothing unless it is asked for here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CollectedSource]
+    feeds: dict[Annotated[str, Field(pattern=r"^\w+$")], Feed]
+
+    @model_validator(mode="after")
+    def _feeds_are_there(self) -> Self:
+        for name, source in self.sources.items():
+            kind, _, feed = source.collector.partition(":")
+            if kind == "feed" and feed not in self.feeds:
+                raise ValueError(
+                    f"sources.{name}.collector: there is no feed {feed}; "
+                    f"add collect.feeds.{feed}: {{url: https://..., adapter: ...}}"
+                )
+            if source.follow and source.collector not in FOLLOWERS:
+                raise ValueError(
+                    f"sources.{name}.follow: {source.collector} cannot be asked for single videos; leave follow out"
+                )
+        return self
+
+
+class Alerts(BaseModel):
+    """Where failed runs are told besides the log: a URL, or `secret` for the secret `alerts_webhook`; None: nowhere."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    webhook: Annotated[str, Field(pattern=r"^(https?://.+|secret)$")] | None
+
+
 class Settings(BaseModel):
     """The checked content of `upswell.yaml`."""
 
@@ -200,6 +313,8 @@ class Settings(BaseModel):
     training: Training
     gate: Gate
     tracking: Tracking
+    collect: Collect
+    alerts: Alerts
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -306,7 +421,7 @@ def load_settings(home: Path) -> Settings:
         raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
 
 
-_SECTIONS = ("embeddings", "media", "gate", "tracking")
+_SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts")
 """Parts of the file whose values a home's file overrides one by one; the others have rules of their own."""
 
 
