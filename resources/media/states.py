@@ -1,7 +1,7 @@
-"""Why media are not here or cannot be read: the one taxonomy of reasons, and when a try is made again.
+"""Why something is not here or cannot be read: the one taxonomy of reasons, and when a try is made again.
 
 A reason is retryable or terminal. A retryable one is tried again later and later, as late as the server asks where it
-asks, and becomes terminal when its tries are used up. Who fetches or reads is not known here.
+asks, and becomes terminal when its tries are used up. Who collects, fetches or reads is not known here.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,19 @@ _LONGEST_ASKED = timedelta(days=7)
 
 
 class Reason(StrEnum):
-    """Every reason for which a medium has no picture, sound or vector."""
+    """Every reason for which a medium has no picture, sound or vector, or a request no answer."""
 
     PRIVATE = "private"
     REMOVED = "removed"
     AGE_RESTRICTED = "age-restricted"
     REGION_BLOCKED = "region-blocked"
+    UNAVAILABLE = "unavailable"
+    COMMENTS_DISABLED = "comments-disabled"
+    KEY_REFUSED = "key-refused"
+    QUOTA_SPENT = "quota-spent"
+    DISALLOWED = "disallowed"
+    UNEXPECTED = "unexpected"
+    MALFORMED = "malformed"
     NOT_FOUND = "not-found"
     REFUSED = "refused"
     INVALID_URL = "invalid-url"
@@ -41,7 +48,7 @@ class Reason(StrEnum):
     @property
     def retryable(self) -> bool:
         """Whether another try may succeed."""
-        return self in (Reason.RATE_LIMITED, Reason.NETWORK, Reason.SERVER_ERROR)
+        return self in (Reason.RATE_LIMITED, Reason.NETWORK, Reason.SERVER_ERROR, Reason.MALFORMED)
 
 
 _OF_STATUS = {

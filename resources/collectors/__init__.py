@@ -1,0 +1,1 @@
+"""What fetches from live sources: each collector yields replies as they came. Nothing here plans, lands or ingests."""
