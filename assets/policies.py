@@ -3,12 +3,14 @@ describes itself to Dagster.
 """
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from resources.policy import forbidden, refusal
+from resources.settings import Settings
 from warehouse.contracts import load_tables, table
 
 OWNER = "team:upswell"
@@ -80,6 +82,15 @@ def upstream(full_name: str) -> list[dg.AssetKey]:
     """The assets that the columns of a table are made from."""
     tables = {source.rsplit(".", 1)[0] for column in table(full_name).columns for source in column.sources}
     return [dg.AssetKey(name.split(".")) for name in sorted(tables) if name != full_name and name in load_tables()]
+
+
+def left_out(settings: Settings, sources: Iterable[str]) -> dict[str, Any]:
+    """The sources that no figure may be made from, for an asset's metadata; nothing where there are none."""
+    refused = [
+        {"source": source, "why": refusal(settings.policies, source)}
+        for source in forbidden(settings.policies, sources)
+    ]
+    return {"left out by their rules": markdown(refused)} if refused else {}
 
 
 def markdown(rows: Sequence[Mapping[str, object]]) -> dg.MarkdownMetadataValue:

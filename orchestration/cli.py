@@ -282,7 +282,7 @@ def _landing_line(path: Path, result: Any) -> str:
         confidence = result.confidence or {}
         parts = [f"{field} <- {column} ({confidence.get(field, 1):.0%})" for field, column in result.mapping.items()]
         line += "\n  mapped: " + ", ".join(parts)
-    return line
+    return line + "".join(f"\n  {note}" for note in result.notes if note.startswith(f"{result.source} is kept by"))
 
 
 @app.command()

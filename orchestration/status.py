@@ -13,6 +13,8 @@ from assets.models.forecasters import FORECASTERS, unavailable
 from assets.raw.anchors import source_anchors
 from assets.raw.assets import waiting
 from resources import clock
+from resources.durations import shown
+from resources.policy import refusal
 from resources.settings import Settings, SettingsError, load_settings
 from warehouse.connection import Warehouse
 from warehouse.errors import WarehouseError
@@ -65,6 +67,7 @@ def diagnose(folder: Path) -> Rows:
         _disk(folder),
         *_settings(folder),
         _warehouse(folder),
+        *_rules(folder),
     ]
 
 
@@ -108,3 +111,38 @@ def _warehouse(folder: Path) -> dict[str, Any]:
     except WarehouseError as error:
         return _finding("warehouse", str(error), False, "see the message")
     return _finding("warehouse", f"{rows[0]['n']} landings", True, "")
+
+
+def _rules(folder: Path) -> Rows:
+    """The rule of each source that there is, what it makes impossible, and what is overdue."""
+    from assets.forgetting.state import unfinished
+
+    findings = [
+        _finding(
+            "forgetting", told, False, "upswell forget --finish; nothing is lost by waiting, and nothing is forgotten"
+        )
+        for told in unfinished(folder)
+    ]
+    try:
+        settings = load_settings(folder)
+        warehouse = Warehouse(folder, patience_s=5)
+        found = warehouse.query("SELECT DISTINCT source FROM raw.landings ORDER BY source")["source"].to_pylist()
+        return findings + [line for source in found for line in _rule(settings, source)]
+    except (SettingsError, WarehouseError):
+        return findings  # said above
+
+
+def _rule(settings: Settings, source: str) -> Rows:
+    policy = settings.policy(source)
+    findings = [_finding(f"rule of {source}", policy.describe(), True, "")]
+    if not policy.derived_metrics:
+        findings.append(_finding(f"rule of {source}", refusal(settings.policies, source), None, "docs/policies.md"))
+        return findings
+    impossible = [why for target in settings.targets if (why := settings.beyond_retention(target, source))]
+    if impossible:
+        remedy = "choose a shorter horizon or tolerance, or state your permission (docs/policies.md)"
+        findings.append(_finding(f"impossible targets of {source}", "; ".join(impossible), None, remedy))
+    if left := [told for target in settings.targets if (told := settings.history_left(target, source))]:
+        told = f"counts are kept for {shown(policy.statistics)}, so a model learns from no more than: {'; '.join(left)}"
+        findings.append(_finding(f"training on {source}", told, None, "docs/policies.md"))
+    return findings

@@ -16,26 +16,15 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from resources.durations import parse_duration, shown
+from resources.policy import Override, Policy, policy_of
 from warehouse.contracts import YAML_LOADER
 
 SHIPPED = Path(__file__).with_name("upswell.yaml")
-_DURATION = re.compile(r"(\d+)([hd])")
 
 
 class SettingsError(ValueError):
     """A settings file is wrong: names the file, the field and the remedy."""
-
-
-def parse_duration(text: str) -> timedelta:
-    """A length of time such as `36h` or `7d`.
-
-    Raises:
-        ValueError: `text` has another form.
-    """
-    match = _DURATION.fullmatch(str(text))
-    if not match:
-        raise ValueError(f"{text!r} is no length of time; write hours or days, such as 36h or 7d")
-    return timedelta(hours=int(match[1]) * (24 if match[2] == "d" else 1))
 
 
 def cutoff_age(cutoff: str) -> timedelta:
@@ -315,6 +304,7 @@ class Settings(BaseModel):
     tracking: Tracking
     collect: Collect
     alerts: Alerts
+    policies: dict[str, Override]
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -336,6 +326,8 @@ class Settings(BaseModel):
         unknown += [cutoff for cutoff in self.training.cutoffs or () if cutoff not in self.cutoffs]
         if unknown:
             raise ValueError(f"training names {', '.join(unknown)}, which is no target or cutoff of this file")
+        for source in self.policies:
+            self.policy(source)
         for name in self.targets:
             for part in self.parts(name):
                 if not isinstance(self.targets.get(part), MeasuredTarget):
@@ -381,6 +373,35 @@ class Settings(BaseModel):
                 )
         return None
 
+    def policy(self, source: str) -> Policy:
+        """The rule of a source: how long what is kept, and whether figures may be made from it."""
+        return policy_of(self.policies, source)
+
+    def beyond_retention(self, target: str, source: str) -> str | None:
+        """Why the rule of a source makes a target impossible, or None.
+
+        At the horizon the first counts have to be there still, or nothing tells what was known at the cutoff.
+        """
+        kept = self.policy(source).statistics
+        for definition in self.measured(target):
+            if kept is None or definition.horizon is None:
+                continue
+            needed = definition.horizon + definition.tolerance
+            if needed >= kept:
+                return (
+                    f"{target} of {source} needs counts for {shown(needed)} (horizon and tolerance), "
+                    f"the rule keeps them for {shown(kept)}"
+                )
+        return None
+
+    def history_left(self, target: str, source: str) -> str | None:
+        """What the retention of a source leaves to train a target on; None where it sets no limit to it."""
+        kept = self.policy(source).statistics
+        needed = [part.horizon + part.tolerance for part in self.measured(target) if part.horizon is not None]
+        if kept is None or not needed or max(needed) >= kept:
+            return None
+        return f"{target}: videos published in {shown(kept - max(needed))}"
+
     def applies(self, target: str, source: str, anchor: str) -> bool:
         """Whether a source has a target: the target counts from its anchor and does not name other sources only."""
         return all(
@@ -421,7 +442,7 @@ def load_settings(home: Path) -> Settings:
         raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
 
 
-_SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts")
+_SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts", "policies")
 """Parts of the file whose values a home's file overrides one by one; the others have rules of their own."""
 
 

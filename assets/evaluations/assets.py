@@ -12,8 +12,8 @@ from assets.evaluations.grid import Cell, cells
 from assets.evaluations.stale import FIGURES, REPORTS, evaluated_from, record_evaluation
 from assets.features.frame import sources
 from assets.partitions import days, in_one_run, weekly
-from assets.policies import describe, markdown, picture, retry, run_guard, upstream
-from assets.raw.anchors import source_anchors
+from assets.policies import describe, left_out, markdown, picture, retry, run_guard, upstream
+from assets.raw.anchors import landed_sources, source_anchors
 from resources.home import Home
 from resources.settings import Settings
 
@@ -100,6 +100,7 @@ def backtests(context: dg.AssetExecutionContext, config: Grid, home: Home) -> It
         "unchanged": done.unchanged,
         "skipped": markdown([{"where": where, "why": why} for where, why in done.skipped.items()]),
         "unavailable": markdown([{"forecaster": name, "why": why} for name, why in done.unavailable.items()]),
+        **left_out(home.settings, landed_sources(warehouse)),
     }
     for name in BACKTEST_TABLES:
         with warehouse.read() as con:

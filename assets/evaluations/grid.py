@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from resources.policy import forbidden
 from resources.settings import Settings, midnight
 
 MIN_TRAIN = 200
@@ -38,6 +39,8 @@ def cells(
 ) -> list[Cell]:
     """The cells that exist among those asked for; what is not asked for is the settings' evaluation grid.
 
+    A source that no figure may be made from has none.
+
     Unless asked for by name, `0h` is left out where the anchor is the publish time: few videos have been observed by then.
 
     Raises:
@@ -50,7 +53,7 @@ def cells(
         if cutoff not in settings.cutoffs:
             raise ValueError(f"no cutoff {cutoff!r}; upswell.yaml has {', '.join(settings.cutoffs)}")
     found = []
-    for source in sorted(sources):
+    for source in sorted(set(sources) - set(forbidden(settings.policies, sources))):
         anchor = anchors[source]
         for target in targets or settings.evaluation.targets:
             if not settings.applies(target, source, anchor):

@@ -21,6 +21,7 @@ from assets.models.intervals import LEVELS
 from assets.models.predictor import ModelError, read_manifest
 from assets.models.registry import CHAMPION, aliased
 from resources import clock
+from resources.policy import refusal
 from resources.settings import Settings, cutoff_age, midnight
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -67,6 +68,9 @@ def write_forecasts(warehouse: Warehouse, settings: Settings, now: datetime, run
     written, parts = Written(), []
     for champion in aliased(warehouse, CHAMPION):
         cell = Cell(champion["source"], champion["target"], champion["cutoff"])
+        if not settings.policy(cell.source).derived_metrics:
+            written.refused[cell] = refusal(settings.policies, cell.source)
+            continue
         try:
             rows = _due(warehouse, settings, cell, champion, now)
         except ModelError as error:

@@ -197,7 +197,12 @@ _LEADS = {
 
 def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: Evidence) -> list[dict[str, Any]]:
     """The sections in reading order; one without content says so."""
-    profile = [*report_profile.conservation(evidence), *report_profile.outcomes(board), *report_profile.features(board)]
+    profile = [
+        *report_profile.conservation(evidence),
+        *report_profile.rules(evidence, settings),
+        *report_profile.outcomes(board),
+        *report_profile.features(board),
+    ]
     parts = {
         "headline": report_sections.headline(board),
         "plain-answer": report_plain_answer.plain_answer(warehouse, settings, board),

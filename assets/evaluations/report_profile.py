@@ -15,6 +15,7 @@ from assets.evaluations.report_checks import Check
 from assets.evaluations.report_data import Evidence, cutoff_order, records
 from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, numeral
 from assets.models.columns import CATEGORIES, Schema
+from resources.settings import Settings
 from warehouse.contracts import load_tables
 
 STRONGEST = 10
@@ -56,6 +57,25 @@ def conservation(evidence: Evidence) -> list[Part]:
         heads = columns("source", "fate", "reason", "#records")
         grids.append(Grid(heads, aside, "Why records are not in the tables"))
     return [Part(grids=grids)] if grids else []
+
+
+def rules(evidence: Evidence, settings: Settings) -> list[Part]:
+    """The rule of each source, and which targets it makes impossible."""
+    rows = []
+    for source in sorted(row["source"] for row in records(evidence.tables["landings"])):
+        policy = settings.policy(source)
+        impossible = [target for target in settings.targets if settings.beyond_retention(target, source)]
+        left = [told for target in settings.targets if (told := settings.history_left(target, source))]
+        said = ["no figure is made from it"] if not policy.derived_metrics else []
+        said += (
+            [f"impossible by its retention: {', '.join(impossible)}"] if impossible and policy.derived_metrics else []
+        )
+        said += [f"trained on no more than {'; '.join(left)}"] if left and policy.derived_metrics else []
+        rows.append(("", [Text(source, class_="name"), Text(policy.describe()), Text("; ".join(said) or "no limit")]))
+    caption = "What each source lets be kept, and what that costs"
+    return (
+        [Part("Rules of the sources", grids=[Grid(columns("source", "rule", "effect"), rows, caption)])] if rows else []
+    )
 
 
 def outcomes(board: Board) -> list[Part]:

@@ -10,8 +10,8 @@ import dagster as dg
 from assets.features.build import TABLES, code_version
 from assets.features.stale import rebuild
 from assets.partitions import daily, days, in_one_run
-from assets.policies import describe, markdown, retry, upstream
-from assets.raw.anchors import source_anchors
+from assets.policies import describe, left_out, markdown, retry, upstream
+from assets.raw.anchors import landed_sources, source_anchors
 from resources.home import Home
 
 
@@ -34,7 +34,11 @@ def _feature_asset(name: str) -> dg.AssetsDefinition:
             name, warehouse, home.settings, source_anchors(warehouse), start, end, home.now(), context.run_id
         )
         return dg.MaterializeResult(
-            metadata={"rows": sum(made.rows.values()), **_describe_rows(home, name, start, end)}
+            metadata={
+                "rows": sum(made.rows.values()),
+                **_describe_rows(home, name, start, end),
+                **left_out(home.settings, landed_sources(warehouse)),
+            }
         )
 
     return feature_table

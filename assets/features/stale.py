@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from assets.features.build import HISTORY, TABLES, Anchors, build, code_version
+from resources.policy import derivable, forbidden
 from resources.settings import MeasuredTarget, Settings, cutoff_age
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -37,6 +38,7 @@ def stale_days(warehouse: Warehouse, settings: Settings, anchors: Anchors, now: 
     stale: set[date] = set()
     first, last = settings.start, now.date()
     longest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
+    anchors = derivable(settings.policies, anchors)
     for name in TABLES:
         days = set(_outdated(warehouse, settings, name, now))
         days = days.union(*_touched(warehouse, settings, anchors, name).values())
@@ -68,6 +70,7 @@ def rebuild(
     run_id: str,
 ) -> Rebuilt:
     """Rebuilds a feature table for the days in [start, end) and records what it was made from, in one transaction."""
+    anchors = derivable(settings.policies, anchors)
     touched = _touched(warehouse, settings, anchors, name)
     inside = {landing: {day for day in days if start <= day < end} for landing, days in touched.items()}
     absorbed = sorted(landing for landing, days in touched.items() if days == inside[landing])
@@ -101,8 +104,8 @@ def _touched(warehouse: Warehouse, settings: Settings, anchors: Anchors, name: s
         pending = con.execute(
             """SELECT DISTINCT d.landing_id, p.input_version FROM raw.landing_days d
                LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = d.landing_id
-               WHERE p.input_version IS DISTINCT FROM d.contract_version""",
-            {"name": f"features.{name}"},
+               WHERE p.input_version IS DISTINCT FROM d.contract_version AND NOT list_contains($forbidden, d.source)""",
+            {"name": f"features.{name}", "forbidden": _forbidden(con, settings)},
         ).fetchall()
         if not pending:
             return {}
@@ -122,6 +125,13 @@ def _touched(warehouse: Warehouse, settings: Settings, anchors: Anchors, name: s
         landing: {day for day in days if day >= settings.start and (landing, day) not in done}
         for landing, days in found.items()
     }
+
+
+def _forbidden(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[str]:
+    """Sources that no figure may be made from: their landings wait, until the operator states the permission."""
+    return forbidden(
+        settings.policies, [row[0] for row in con.execute("SELECT DISTINCT source FROM raw.landings").fetchall()]
+    )
 
 
 def _done_days(con: duckdb.DuckDBPyConnection, name: str) -> set[tuple[str, date]]:

@@ -9,3 +9,9 @@ def source_anchors(warehouse: Warehouse) -> dict[str, str]:
     with warehouse.read() as con:
         landings = con.execute("SELECT DISTINCT source, adapter FROM raw.landings WHERE kind = 'videos'").fetchall()
     return dict(anchors(landings, warehouse.home))
+
+
+def landed_sources(warehouse: Warehouse) -> list[str]:
+    """The sources that there are landings of."""
+    with warehouse.read() as con:
+        return [name for (name,) in con.execute("SELECT DISTINCT source FROM raw.landings ORDER BY ALL").fetchall()]

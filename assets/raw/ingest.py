@@ -291,13 +291,21 @@ class Ingestion:
                 continue
             return [
                 replace(
-                    _result(landing, counts[landing.landing_id], notes=notes[number]),
+                    _result(landing, counts[landing.landing_id], notes=notes[number] + self._rule(landing.source)),
                     mapping=arrivals[number].chosen.mapping,
                     confidence=arrivals[number].chosen.confidence,
                 )
                 for number, landing in enumerate(stored)
                 if landing is not None
             ]
+
+    def _rule(self, source: str) -> tuple[str, ...]:
+        """What a person who drops a file of a source should know of its rule; nothing where it sets no limit."""
+        policy = self.settings.policy(source)
+        if not policy.limited and policy.derived_metrics:
+            return ()
+        way_out = f"policies: {{{source}: ...}} in upswell.yaml states a permission (docs/policies.md)"
+        return (f"{source} is kept by the rule {policy.describe()}; what is overdue goes by itself; {way_out}",)
 
     def _resolve(self, arrivals: Sequence[_Arrival]) -> tuple[Resolved, dict[int, tuple[str, ...]]]:
         """Map landings and resolve them among each other; with the notes on each, by number."""
