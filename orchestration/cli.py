@@ -179,7 +179,9 @@ def ingest(
     source: Annotated[
         str, typer.Option(help="Adapter that reads them, or auto; with --as, the source they speak of.")
     ] = "auto",
-    as_: Annotated[Kind, typer.Option("--as", help="What the rows are.")] = Kind.videos,
+    as_: Annotated[
+        Kind | None, typer.Option("--as", help="What the rows are; else what their adapter says, or videos.")
+    ] = None,
     observed_at: Annotated[
         str | None, typer.Option(help="When the rows were true (ISO, UTC), if they do not say.")
     ] = None,
@@ -210,7 +212,7 @@ def ingest(
             settings,
             given,
             source=source,
-            kind=cast(Literal["videos", "metrics", "labels"], as_.value),
+            kind=cast(Literal["videos", "metrics", "labels"] | None, as_ and as_.value),
             observed_at=time,
             mapping=mapping,
             now=clock.now(warehouse.home),

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 
 from assets.raw.errors import IngestError
 from warehouse.contracts import YAML_LOADER
+from warehouse.landings import Kind
 
 Anchor = Literal["published_at", "first_seen_at"]
 Origin = Literal["column", "envelope", "file_name"]
@@ -40,6 +41,8 @@ COUNTS = ("views", "likes", "comments", "shares", "saves")
 CHANNEL = ("channel_name", "subscribers", "channel_videos", "channel_views", "verified")
 TIMES = ("observed_at", "known_at")
 FIELDS = ("video_id", *TIMES, *CONTENT, *COUNTS, *CHANNEL, "status")
+# What a file of records may hold; media come as folders.
+KINDS = tuple(kind for kind in get_args(Kind) if kind != "media")
 # What parses a field where the adapter names no parser.
 DEFAULT_PARSERS = {
     "video_id": "id",
@@ -86,8 +89,11 @@ class Adapter:
     """How one source is read.
 
     Attributes:
-        name: Name of the adapter and of its source.
+        name: Name of the adapter.
         anchor: What age counts from.
+        source: Where the videos are published: one name per platform, whichever way its records came; the adapter's
+            own name where it says nothing.
+        kind: What a record is.
         fields: Choices per field, tried in order; `observed_at` takes the first that the landing has.
         recognise: Sets of columns; a file that has all of one set is taken for this source.
         records: Where a JSON document keeps its list of records.
@@ -99,6 +105,8 @@ class Adapter:
     name: str
     anchor: Anchor
     fields: Mapping[str, tuple[Choice, ...]]
+    source: str = ""
+    kind: Kind = "videos"
     description: str = ""
     recognise: tuple[frozenset[str], ...] = ()
     records: tuple[str, ...] = ()
@@ -106,10 +114,16 @@ class Adapter:
     publish_second_in_id: bool = False
     observed_at: str | None = None
 
+    def __post_init__(self) -> None:
+        if not self.source:
+            object.__setattr__(self, "source", self.name)
+
     def declared(self) -> dict[str, Any]:
         """The form that an adapter file has; `parse` reads it back."""
         return {
             "name": self.name,
+            **({"source": self.source} if self.source != self.name else {}),
+            **({"kind": self.kind} if self.kind != "videos" else {}),
             "anchor": self.anchor,
             "fields": {key: [choice.declared() for choice in choices] for key, choices in self.fields.items()},
             "records": list(self.records),
@@ -145,6 +159,8 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
     """
     allowed = {
         "name",
+        "source",
+        "kind",
         "description",
         "anchor",
         "fields",
@@ -160,6 +176,9 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
     anchor = document.get("anchor")
     if anchor not in ("published_at", "first_seen_at"):
         raise IngestError(where, f"{anchor!r} is no anchor; write published_at or first_seen_at", field="anchor")
+    kind = document.get("kind", "videos")
+    if kind not in KINDS:
+        raise IngestError(where, f"{kind!r} is no kind; there are {', '.join(KINDS)}", field="kind")
     fields = {}
     for name, choices in document.get("fields", {}).items():
         if name not in FIELDS:
@@ -170,6 +189,8 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
         name=document["name"],
         anchor=anchor,
         fields=fields,
+        source=document.get("source", ""),
+        kind=kind,
         description=document.get("description", ""),
         recognise=tuple(frozenset(columns) for columns in document.get("recognise", ())),
         records=tuple(document.get("records", ())),
@@ -234,23 +255,43 @@ def adapter(name: str, home: Path | None = None) -> Adapter:
     return known[name]
 
 
+def by_file_name(name: str, known: Mapping[str, Adapter]) -> Adapter | None:
+    """The adapter that the last but one ending of a file's name tells: `20250601.youtube_api.jsonl`."""
+    parts = name.removesuffix(".gz").split(".")
+    return known.get(parts[-2]) if len(parts) > 2 else None
+
+
+def source_of(name: str, home: Path | None = None) -> str:
+    """The source of an adapter, or the name itself where it is no adapter's."""
+    known = adapters(home)
+    return known[name].source if name in known else name
+
+
 def stored(text: str, home: Path | None = None) -> Adapter:
     """The adapter that `raw.landings.adapter` names, or holds."""
-    return parse(json.loads(text), "the stored mapping") if text.startswith("{") else adapter(text, home)
+    if not text.startswith("{"):
+        return adapter(text, home)
+    document = json.loads(text)
+    return parse({"source": source_of(document["name"], home), **document}, "the stored mapping")
 
 
 def anchors(landings: Iterable[tuple[str, str]] = (), home: Path | None = None) -> dict[str, Anchor]:
-    """What age counts from, per source.
+    """What age counts from, per source: publication only where every adapter of it, or else every landing, says so.
 
     Args:
-        landings: Distinct (source, adapter) of `raw.landings` of kind videos, for sources without an adapter file;
-            a source is anchored at publication only where every landing of it says so.
+        landings: Distinct (source, adapter) of `raw.landings` of kind videos, for sources without an adapter file.
         home: Home with adapters of its own.
     """
-    found: dict[str, Anchor] = {name: known.anchor for name, known in adapters(home).items()}
+    found: dict[str, Anchor] = {}
+    for known in adapters(home).values():
+        if known.kind == "videos":
+            found[known.source] = _both(found.get(known.source), known.anchor)
     inferred: dict[str, Anchor] = {}
     for source, text in landings:
         if source not in found:
-            anchor = stored(text, home).anchor
-            inferred[source] = anchor if inferred.get(source, anchor) == anchor else "first_seen_at"
+            inferred[source] = _both(inferred.get(source), stored(text, home).anchor)
     return {**found, **inferred}
+
+
+def _both(one: Anchor | None, other: Anchor) -> Anchor:
+    return other if one is None or one == other else "first_seen_at"

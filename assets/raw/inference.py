@@ -90,8 +90,14 @@ class Inferred:
 
 
 def recognise(reading: Reading, known: Iterable[Adapter]) -> Adapter | None:
-    """The adapter whose columns the file has; of several, the one that names most."""
-    names = {column.casefold() for column in _columns(reading)}
+    """The adapter whose columns the file has; of several, the one that names most.
+
+    A column may be named with the one value that it has: `extractor=TikTok`.
+    """
+    texts = _texts(reading)
+    names = {column.casefold() for column in texts}
+    values = {column: {value for value in each if value} for column, each in texts.items()}
+    names |= {f"{column}={value}".casefold() for column, each in values.items() if len(each) == 1 for value in each}
     best, most = None, 0
     for adapter in known:
         for columns in adapter.recognise:
@@ -223,10 +229,6 @@ class _Sample:
         parts = [re.match(r"(\d{1,2})/(\d{1,2})/\d{4}", text or "") for text in self.texts[column]]
         dates = [(int(part[1]), int(part[2])) for part in parts if part]
         return bool(dates) and all(first <= 12 for first, _ in dates) and any(second > 12 for _, second in dates)
-
-
-def _columns(reading: Reading) -> tuple[str, ...]:
-    return tuple(_texts(reading)) if reading.format == "json" else reading.columns
 
 
 def _texts(reading: Reading) -> dict[str, list[str | None]]:

@@ -5,10 +5,11 @@ No Dagster here: the assets and the command line call these functions.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -96,13 +97,18 @@ class _Arrival:
     chosen: _Chosen
     reading: Reading
 
+    @property
+    def moves(self) -> bool:
+        """Whether the warehouse has it as of another source or kind."""
+        return self.existing is not None and _group(self.existing) != _group(self.landing)
+
 
 @dataclass(frozen=True)
 class _Order:
-    """How files are to be read."""
+    """How files are to be read; without a kind, as what their adapter says that they are."""
 
     source: str
-    kind: Kind
+    kind: Kind | None
     observed_at: datetime | None
     mapping: Mapping[str, str]
 
@@ -111,6 +117,8 @@ class _OvertakenError(Exception):
     """Another process wrote the same landing since it was looked up."""
 
 
+# Kinds whose columns are measures: mapped anew for every file, unless its adapter says so.
+_CELLS = ("metrics", "labels")
 # Files that go into one transaction: enough to share its cost, few enough to share a failure.
 _FILES_AT_ONCE = 200
 _BYTES_AT_ONCE = 64 << 20
@@ -158,10 +166,7 @@ class Ingestion:
                 fresh[each.landing_id] = (path, self._read(each, path.name, None, order))
             except IngestError as error:
                 outcomes[path] = error
-        groups: dict[tuple[str, Kind], list[tuple[Path, _Arrival]]] = {}
-        for path, arrival in fresh.values():
-            groups.setdefault((arrival.landing.source, arrival.landing.kind), []).append((path, arrival))
-        for group in groups.values():
+        for group in _grouped(fresh.values(), lambda pair: pair[1].landing).values():
             try:
                 results = self._write([arrival for _, arrival in group])
                 outcomes.update({path: result for (path, _), result in zip(group, results, strict=True)})
@@ -178,16 +183,12 @@ class Ingestion:
         """Ingest one file."""
         kept = store.keep(self.home, path)
         existing = self._find(kept.landing_id)
-        if existing is not None and existing.kind != order.kind:
+        if existing is not None and order.kind not in (None, existing.kind):
             raise IngestError(path, f"was ingested as {existing.kind} before; a file is read as one kind only")
         if existing is not None and not _differs(existing, order, self.home):
             return self._known(existing, path.name)
         try:
-            arrival = self._read(kept, path.name, existing, order)
-            if existing is not None and existing.source != arrival.landing.source:
-                self._forget(existing)
-                arrival = replace(arrival, existing=None)
-            return self._write([arrival])[0]
+            return self._write([self._read(kept, path.name, existing, order)])[0]
         except _OvertakenError:
             overtaken = self._find(kept.landing_id)
             if overtaken is None:
@@ -199,13 +200,16 @@ class Ingestion:
             return landings.find(con, landing_id)
 
     def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
-        paths = _record_paths(order, self.home)
+        paths = _record_paths(name, order, self.home)
         reading = readers.read(kept.path, name, max_record_bytes=self.settings.max_record_bytes, records=paths)
-        chosen = _choose(reading, name, order, self.home)
+        chosen = _choose(reading, name, order, self.home, paths)
+        if reading.format == "json" and chosen.adapter.records != paths:  # as it will be when it is read again
+            paths = chosen.adapter.records
+            reading = readers.read(kept.path, name, max_record_bytes=self.settings.max_record_bytes, records=paths)
         landing = Landing(
             landing_id=kept.landing_id,
-            source=chosen.adapter.name,
-            kind=order.kind,
+            source=chosen.adapter.source,
+            kind=chosen.adapter.kind,
             names=tuple(sorted({*(existing.names if existing else ()), name})),
             bytes=kept.bytes,
             adapter=chosen.text,
@@ -230,25 +234,13 @@ class Ingestion:
             counts = landings.counts_of(con, landing.landing_id)
         return _result(landing, counts, already_known=True)
 
-    def _forget(self, existing: Landing) -> None:
-        """Take a landing's records out of the raw tables, before they come back under another source."""
-        nothing = readers.Reading("csv", pa.table({readers.ROW_NUMBER: pa.array([], pa.int64())}))
-        adapter = Adapter(name=existing.source, anchor="first_seen_at", fields={})
-        empty = replace(existing, rows_read=0, known_at=None)
-        self._write([_Arrival(empty, existing, _Chosen(adapter, existing.adapter), nothing)])
-        with self.warehouse.write() as con:
-            landings.forget(con, existing.landing_id)
-
     # Stored landings ------------------------------------------------------------------------------------------------
 
     def again(self, landing_ids: Iterable[str]) -> Iterator[LandingResult]:
         """Read stored landings again with their adapters as they are now."""
         for together in _chunks([store.path_of(self.home, landing_id) for landing_id in landing_ids]):
-            groups: dict[tuple[str, Kind], list[_Arrival]] = {}
-            for path in together:
-                arrival = self._stored(path.name)
-                groups.setdefault((arrival.landing.source, arrival.landing.kind), []).append(arrival)
-            for group in groups.values():
+            stored = [self._stored(path.name) for path in together]
+            for group in _grouped(stored, lambda arrival: arrival.landing).values():
                 try:
                     yield from self._write(group)
                 except _OvertakenError:
@@ -269,29 +261,60 @@ class Ingestion:
             raise IngestError(landing.names[0], f"its bytes are not in the store any more ({path}); put them back")
         limit = self.settings.max_record_bytes
         reading = readers.read(path, landing.names[0], max_record_bytes=limit, records=adapter.records)
-        fresh = replace(landing, contract_version=adapter.contract_version, rows_read=reading.count, known_at=None)
+        fresh = replace(
+            landing,
+            source=adapter.source,
+            kind=landing.kind if landing.adapter.startswith("{") else adapter.kind,
+            contract_version=adapter.contract_version,
+            rows_read=reading.count,
+            known_at=None,
+        )
         return _Arrival(fresh, existing, _Chosen(adapter, landing.adapter), reading)
 
     # Writing --------------------------------------------------------------------------------------------------------
 
     def _write(self, arrivals: list[_Arrival]) -> list[LandingResult]:
-        """Write landings of one source and kind in one transaction, with others that have to be read again for it."""
-        asked = len(arrivals)
+        """Write landings in one transaction, with others that have to be read again for it.
+
+        One that was read before as of another source or kind leaves that in the same transaction.
+        """
+        asked = [arrival.landing.landing_id for arrival in arrivals]
         while True:
-            resolved, notes = self._resolve(arrivals)
+            moving = [arrival for arrival in arrivals if arrival.moves]
+            departures = _grouped([_emptied(arrival) for arrival in moving], lambda arrival: arrival.landing)
+            for arrival in arrivals:
+                if not arrival.moves and _group(arrival.landing) in departures:
+                    departures[_group(arrival.landing)].append(arrival)
+            entries = _grouped(arrivals, lambda arrival: arrival.landing)
+            leaving = [self._resolve(group)[0] for group in departures.values()]
+            entering, notes = [], {}
+            for group in entries.values():
+                resolved, said = self._resolve(group)
+                entering.append(resolved)
+                notes.update({group[number].landing.landing_id: note for number, note in said.items()})
+            counts: dict[str, Counts] = {}
             try:
                 with self.warehouse.write() as con:
                     for arrival in arrivals:
                         if landings.find(con, arrival.landing.landing_id) != arrival.existing:
                             raise _OvertakenError
-                    counts = landings.replace_landings(con, resolved)
-                    stored = [landings.find(con, arrival.landing.landing_id) for arrival in arrivals[:asked]]
+                    for resolved in leaving:
+                        landings.replace_landings(con, resolved)
+                    for arrival in moving:
+                        landings.forget(con, arrival.landing.landing_id)
+                    for resolved in entering:
+                        counts |= landings.replace_landings(con, resolved)
+                    stored = [landings.find(con, landing_id) for landing_id in asked]
             except LandingsNeededError as needed:
                 arrivals = [*arrivals, *map(self._stored, needed.landing_ids)]
                 continue
             return [
                 replace(
-                    _result(landing, counts[landing.landing_id], notes=notes[number] + self._rule(landing.source)),
+                    _result(
+                        landing,
+                        counts[landing.landing_id],
+                        notes=notes[landing.landing_id] + self._rule(landing.source),
+                    ),
                     mapping=arrivals[number].chosen.mapping,
                     confidence=arrivals[number].chosen.confidence,
                 )
@@ -372,6 +395,31 @@ def _contest(kind: Kind, parts: Sequence[_Part], ids: Sequence[str]) -> tuple[pa
         return landings.resolve(con, kind, "all_records", ids)
 
 
+T = TypeVar("T")
+Group = tuple[str, Kind]
+
+
+def _group(landing: Landing) -> Group:
+    """What landings share that are resolved together."""
+    return landing.source, landing.kind
+
+
+def _grouped(each: Iterable[T], landing: Callable[[T], Landing]) -> dict[Group, list[T]]:
+    groups: dict[Group, list[T]] = {}
+    for one in each:
+        groups.setdefault(_group(landing(one)), []).append(one)
+    return groups
+
+
+def _emptied(arrival: _Arrival) -> _Arrival:
+    """A stored landing as it leaves its source and kind: without records."""
+    assert arrival.existing is not None
+    nothing = readers.Reading("csv", pa.table({readers.ROW_NUMBER: pa.array([], pa.int64())}))
+    adapter = Adapter(name=arrival.existing.source, anchor="first_seen_at", fields={})
+    landing = replace(arrival.existing, rows_read=0, known_at=None)
+    return _Arrival(landing, arrival.existing, _Chosen(adapter, landing.adapter), nothing)
+
+
 def _chunks(paths: Iterable[Path]) -> Iterator[list[Path]]:
     together: list[Path] = []
     size = 0
@@ -392,7 +440,7 @@ def ingest(
     path: Path,
     *,
     source: str = "auto",
-    kind: Kind = "videos",
+    kind: Kind | None = None,
     observed_at: datetime | None = None,
     mapping: Mapping[str, str] | None = None,
     now: datetime,
@@ -403,9 +451,9 @@ def ingest(
         warehouse: Where to.
         settings: Settings of the home.
         path: The file.
-        source: An adapter's name, or auto: the adapter that recognises the file, else one inferred from its columns.
-            For metrics and labels, the source whose videos they are about.
-        kind: videos (with snapshots and channels), metrics or labels.
+        source: An adapter's name; the name of a source, for the adapter of it that recognises the file; or auto: any
+            that does, else one inferred from its columns. For metrics and labels, the source that they are about.
+        kind: What a record is; without it, what the adapter says.
         observed_at: When everything in it was observed (naive UTC), where the file does not say.
         mapping: Field -> column, where the columns have other names.
         now: The home's time.
@@ -422,7 +470,7 @@ def ingest_all(
     paths: Iterable[Path],
     *,
     source: str = "auto",
-    kind: Kind = "videos",
+    kind: Kind | None = None,
     observed_at: datetime | None = None,
     mapping: Mapping[str, str] | None = None,
     now: datetime,
@@ -474,34 +522,57 @@ def _differs(existing: Landing, order: _Order, home: Path) -> bool:
     """Whether what is asked for is another reading than the stored one."""
     if order.mapping or order.observed_at is not None:
         return True
-    inferred = existing.kind == "videos" and existing.adapter.startswith("{")
-    return order.source != "auto" and (
-        order.source != existing.source or (inferred and order.source in adapters.adapters(home))
-    )
+    if order.source == "auto":
+        return False
+    if existing.kind not in _CELLS and order.source in adapters.adapters(home):
+        return order.source != existing.adapter
+    return adapters.source_of(order.source, home) != existing.source
 
 
-def _record_paths(order: _Order, home: Path) -> tuple[str, ...]:
+def _record_paths(name: str, order: _Order, home: Path) -> tuple[str, ...]:
     known = adapters.adapters(home)
-    if order.kind == "videos" and order.source in known:
-        return known[order.source].records
+    named = _named(name, order, known)
+    if named is not None:
+        return named.records
     return tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records))
 
 
-def _choose(reading: Reading, name: str, order: _Order, home: Path) -> _Chosen:
+def _named(name: str, order: _Order, known: Mapping[str, Adapter]) -> Adapter | None:
+    """The adapter that the order names or, where it leaves that open, the file's name."""
+    if order.kind in _CELLS:
+        return None
+    if order.source in known:
+        return known[order.source]
+    found = adapters.by_file_name(name, known)
+    return found if found is not None and order.source in ("auto", found.source) else None
+
+
+def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tuple[str, ...]) -> _Chosen:
     """The adapter asked for, the one that recognises the file, or one inferred."""
     stated = order.observed_at.isoformat(sep=" ") if order.observed_at is not None else None
-    if not reading.columns and not reading.rows.num_rows:
-        return _inferred(Adapter(name=order.source, anchor="first_seen_at", fields={}), stated, {}, {})
-    if order.kind != "videos":
-        inferred = inference.infer_cells(reading, name, order.source, order.mapping, observed_at=stated)
-        return _inferred(inferred.adapter, stated, inferred.mapping, inferred.confidence)
     known = adapters.adapters(home)
-    found = known.get(order.source) if order.source != "auto" else inference.recognise(reading, known.values())
+    found = _named(name, order, known)
+    if not reading.columns and not reading.rows.num_rows:
+        empty = Adapter(
+            order.source, "first_seen_at", {}, adapters.source_of(order.source, home), order.kind or "videos"
+        )
+        return _Chosen(found, found.name) if found is not None else _inferred(empty, stated, {}, {})
+    if order.kind in _CELLS:
+        source = adapters.source_of(order.source, home)
+        inferred = inference.infer_cells(reading, name, source, order.mapping, observed_at=stated)
+        adapter = replace(inferred.adapter, kind=order.kind, records=records)
+        return _inferred(adapter, stated, inferred.mapping, inferred.confidence)
+    if found is None:
+        of_source = [each for each in known.values() if order.source in ("auto", each.source)]
+        found = inference.recognise(reading, [each for each in of_source if order.kind in (None, each.kind)])
     if found is None and order.source != "auto" and not order.mapping:
         found = adapters.adapter(order.source, home)
     if found is None:
         inferred = inference.infer(reading, name, order.source, order.mapping, observed_at=stated)
-        return _inferred(inferred.adapter, stated, inferred.mapping, inferred.confidence)
+        adapter = replace(inferred.adapter, records=records)
+        return _inferred(adapter, stated, inferred.mapping, inferred.confidence)
+    if order.kind not in (None, found.kind):
+        raise IngestError(name, f"source {found.name} reads {found.kind}, not {order.kind}")
     if not order.mapping and stated is None:
         return _Chosen(found, found.name)
     return _inferred(inference.with_columns(found, order.mapping, name), stated, {}, {})

@@ -224,7 +224,7 @@ def _video_rows(rows: str, task: _Task, found: Slots, left_over: str = "") -> st
         columns["left_over"] = f"coalesce({left_over}, FALSE)"
     return f"""
         WITH keyed AS ({_keyed(rows, task, found, columns)}),
-        mended AS (SELECT * {f", {_best_publish(task.adapter, found)} AS best" if publishes else ""} FROM keyed),
+        mended AS (SELECT * {f", {_best_publish(task.adapter, found, values)} AS best" if publishes else ""} FROM keyed),
         flagged AS (
             SELECT *, CASE WHEN {" OR ".join(condition for _, condition in flags) or "FALSE"}
                 THEN list_filter([{raised}]::VARCHAR[], lambda flag: flag IS NOT NULL) END AS flags
@@ -290,9 +290,13 @@ def _final(name: str) -> str:
     return "CASE WHEN best <= observed_at THEN best END AS published_at" if name == "published_at" else name
 
 
-def _best_publish(adapter: Adapter, found: Slots) -> str:
+def _best_publish(adapter: Adapter, found: Slots, values: Sequence[str]) -> str:
+    """SQL of the publish time; the id's second says nothing of a video that is told by its state alone."""
     stated = "stated_published_at" if "published_at" in found else "NULL::TIMESTAMP"
-    return f"coalesce(tiktok_second(video_id, observed_at), {stated})" if adapter.publish_second_in_id else stated
+    if not adapter.publish_second_in_id:
+        return stated
+    said = " OR ".join(f"{_stated(name)} IS NOT NULL" for name in values if name != "status") or "FALSE"
+    return f"coalesce(CASE WHEN {said} THEN tiktok_second(video_id, observed_at) END, {stated})"
 
 
 def _flags(adapter: Adapter, found: Slots) -> list[tuple[str, str]]:
@@ -309,7 +313,7 @@ def _flags(adapter: Adapter, found: Slots) -> list[tuple[str, str]]:
     if adapter.publish_second_in_id:
         stated = "stated_published_at" if "published_at" in found else "NULL::TIMESTAMP"
         apart = f"abs(epoch(tiktok_second(video_id, observed_at)) - epoch({stated})) >= {_SAME_PUBLISH_S}"
-        known = "tiktok_second(video_id, observed_at) IS NOT NULL"
+        known = "best IS NOT NULL AND tiktok_second(video_id, observed_at) IS NOT NULL"
         flags.append(("publish_time_repaired", f"({known} AND coalesce({apart}, TRUE))"))
     if len(found["video_id"]) > 1:
         flags.append(("id_recovered", "coalesce(id_recovered, FALSE)"))

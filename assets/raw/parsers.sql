@@ -59,6 +59,10 @@ CREATE OR REPLACE MACRO parse_bool(x) AS
     CASE WHEN list_contains(['true', '1', 'yes', 't', 'y', '1.0'], lower(x)) THEN TRUE
          WHEN list_contains(['false', '0', 'no', 'f', 'n', '0.0'], lower(x)) THEN FALSE END;
 CREATE OR REPLACE MACRO cheap_bool(x) AS parse_bool(x);
+-- A link that says what it leads to; one to a watch page leads there for a short too.
+CREATE OR REPLACE MACRO parse_shorts_link(x) AS CASE WHEN contains(x, '/shorts/') THEN TRUE END;
+CREATE OR REPLACE MACRO parse_media_type(x) AS
+    CASE WHEN lower(x) = 'short' THEN TRUE WHEN lower(x) IN ('video', 'livestream') THEN FALSE END;
 
 -- Times (naive UTC; a stated offset is applied) ---------------------------------------------------------------------
 CREATE OR REPLACE MACRO epoch_time(d) AS
@@ -130,11 +134,25 @@ CREATE OR REPLACE MACRO parse_tags(x) AS
 CREATE OR REPLACE MACRO parse_thumbnail(x) AS
     CASE WHEN starts_with(x, 'http') THEN x
          ELSE nullif(regexp_extract(x, '[''"]url[''"]\s*:\s*[''"]([^''"]+)', 1), '') END;
+-- Whether a video can be seen, in the words of YouTube (privacyStatus, uploadStatus, ytRating), yt-dlp (availability) and
+-- of Upswell's collectors. What only members, buyers or those who log in can see is unavailable, for whatever reason.
 CREATE OR REPLACE MACRO parse_status(x) AS
-    CASE replace(lower(trim(x)), ' ', '_')
+    CASE replace(replace(lower(trim(x)), ' ', '_'), '-', '_')
         WHEN 'live' THEN 'live' WHEN 'public' THEN 'live' WHEN 'unlisted' THEN 'live' WHEN 'available' THEN 'live'
+        WHEN 'processed' THEN 'live' WHEN 'uploaded' THEN 'live'
         WHEN 'private' THEN 'private' WHEN 'removed' THEN 'removed' WHEN 'deleted' THEN 'removed'
-        WHEN 'age_restricted' THEN 'age_restricted' WHEN 'region_blocked' THEN 'region_blocked'
-        WHEN 'unavailable' THEN 'unavailable' WHEN 'needs_auth' THEN 'unavailable'
-        WHEN 'premium_only' THEN 'unavailable' WHEN 'subscriber_only' THEN 'unavailable' END;
+        WHEN 'rejected' THEN 'removed' WHEN 'terminated' THEN 'removed' WHEN 'not_found' THEN 'removed'
+        WHEN 'age_restricted' THEN 'age_restricted' WHEN 'ytagerestricted' THEN 'age_restricted'
+        WHEN 'region_blocked' THEN 'region_blocked' WHEN 'geo_restricted' THEN 'region_blocked'
+        WHEN 'unavailable' THEN 'unavailable' WHEN 'failed' THEN 'unavailable' WHEN 'needs_auth' THEN 'unavailable'
+        WHEN 'login_required' THEN 'unavailable' WHEN 'premium_only' THEN 'unavailable'
+        WHEN 'subscriber_only' THEN 'unavailable' WHEN 'members_only' THEN 'unavailable' END;
 CREATE OR REPLACE MACRO cheap_status(x) AS parse_status(x);
+-- Of several places that tell a state, those that say more than that it is live come first.
+CREATE OR REPLACE MACRO parse_not_live(x) AS nullif(parse_status(x), 'live');
+-- Whatever only a video that can be seen has, such as its page.
+CREATE OR REPLACE MACRO parse_live(x) AS CASE WHEN NOT is_missing(x) THEN 'live' END;
+-- YouTube's regionRestriction: blocked everywhere. A video that only some countries cannot see is live.
+CREATE OR REPLACE MACRO parse_region(x) AS
+    CASE WHEN json_array_length(try_cast(x AS JSON), '$.allowed') = 0
+           OR json_array_length(try_cast(x AS JSON), '$.blocked') >= 249 THEN 'region_blocked' END;

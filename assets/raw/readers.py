@@ -69,7 +69,7 @@ def read(path: Path, name: str, *, max_record_bytes: int, records: Sequence[str]
         name: The name that errors give.
         max_record_bytes: A longer record is set aside.
         records: Where a JSON document keeps its list of records, such as `items`; the first path that leads to a
-            list counts, and what surrounds it becomes the envelope of each record.
+            list counts or, where it says `collected_at`, to an object; what is around is the envelope of each record.
 
     Raises:
         IngestError: The file is Parquet or a JSON document and cannot be opened at all.
@@ -382,7 +382,7 @@ def _read_json_lines(lines: list[bytes], limit: int, paths: Sequence[str], trunc
         document = _document(line)
         if not isinstance(document, (dict, list)):
             broken.append(Broken(number, "bad_json", _excerpt(line)))
-        elif paths and isinstance(document, dict) and any(_at(document, path) is not None for path in paths):
+        elif _leads(document, paths) is not None:
             pairs.extend(_records(document, paths))
         else:
             odd = "NaN" in text or "Infinity" in text
@@ -410,34 +410,43 @@ def _document(text: bytes) -> Any:
         return None
 
 
-def _at(document: Any, path: str) -> list[Any] | None:
+def _leads(document: Any, paths: Sequence[str]) -> tuple[str, list[Any]] | None:
+    """The first path that leads to a list of records or, in an envelope, to one record; with what is there."""
+    found = [(path, _at(document, path)) for path in paths] if isinstance(document, dict) else []
+    listed = next(((path, there) for path, there in found if isinstance(there, list)), None)
+    single = ((path, [there]) for path, there in found if isinstance(there, dict) and "collected_at" in document)
+    return listed or next(single, None)
+
+
+def _at(document: Any, path: str) -> Any:
     for key in path.split("."):
         document = document.get(key) if isinstance(document, dict) else None
-    return document if isinstance(document, list) else None
+    return document
+
+
+def _without(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """A document less what is at a path."""
+    key, _, below = path.partition(".")
+    around = {name: value for name, value in document.items() if name != key}
+    return {**around, key: _without(document[key], below)} if below else around
 
 
 def _records(document: Any, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Each record of a document with what surrounds it, both as JSON text."""
     if isinstance(document, list):
         for item in document:
-            if isinstance(item, dict) and any(_at(item, path) is not None for path in paths):
+            if _leads(item, paths) is not None:
                 yield from _records(item, paths)
             else:
                 yield json.dumps(item, ensure_ascii=False), "{}"
         return
-    for path in paths:
-        items = _at(document, path)
-        if items is not None:
-            around = json.loads(json.dumps(document))
-            parent = around
-            *above, leaf = path.split(".")
-            for key in above:
-                parent = parent[key]
-            del parent[leaf]
-            envelope = json.dumps(around, ensure_ascii=False)
-            for item in items:
-                yield json.dumps(item, ensure_ascii=False), envelope
-            return
+    leads = _leads(document, paths)
+    if leads is not None:
+        path, items = leads
+        envelope = json.dumps(_without(document, path), ensure_ascii=False)
+        for item in items:
+            yield json.dumps(item, ensure_ascii=False), envelope
+        return
     yield json.dumps(document, ensure_ascii=False), "{}"
 
 

@@ -141,8 +141,8 @@ def test_youtube_api_replies_know_their_time_from_the_envelope_or_the_name(house
     enveloped = house.take("a.json", json.dumps({"collected_at": "2025-06-01T10:00:00Z", "reply": REPLY}))
     named = house.take("videos_20250601T120000Z.json", json.dumps(REPLY))
     assert [(each.source, each.time_source) for each in (enveloped, named)] == [
-        ("youtube_api", "reply"),
-        ("youtube_api", "file_name"),
+        ("youtube", "reply"),
+        ("youtube", "file_name"),
     ]
     assert house.rows("SELECT observed_at, views, likes FROM raw.snapshots ORDER BY 1") == [
         (datetime(2025, 6, 1, 10), 123, 5),
@@ -165,7 +165,7 @@ def test_yt_dlp_json_lines(house: House) -> None:
         {**info, "epoch": 1748003600, "view_count": None, "title": "z"},
     ]
     result = house.take("info.jsonl", "\n".join(map(json.dumps, lines)))
-    assert (result.source, result.accepted) == ("yt_dlp", 2)
+    assert (result.source, result.accepted) == ("youtube", 2)
     assert house.rows("SELECT observed_at, published_at, category FROM raw.videos ORDER BY 1 LIMIT 1") == [
         (datetime(2025, 5, 23, 11, 33, 20), datetime(2025, 5, 11, 21, 46, 40), "Music")
     ]
