@@ -8,8 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -196,6 +195,7 @@ def ingest(
     from assets.raw.errors import IngestError
     from assets.raw.ingest import ingest_all
     from assets.raw.store import files
+    from assets.raw.unreported import leave
 
     warehouse, settings = opened(home)
     mapping = _pairs(map_ or [], "--map")
@@ -205,38 +205,28 @@ def ingest(
         return
     given = [file for path in paths for file in files(path)]
     results, refused = [], []
-    with ThreadPoolExecutor(max_workers=1) as beside:
-        note = beside.submit(_ready_to_note, warehouse.home)  # Dagster is slower to import than most files to read
-        ingested = ingest_all(
-            warehouse,
-            settings,
-            given,
-            source=source,
-            kind=cast(Literal["videos", "metrics", "labels"] | None, as_ and as_.value),
-            observed_at=time,
-            mapping=mapping,
-            now=clock.now(warehouse.home),
-        )
-        for path, result in ingested:
-            if isinstance(result, IngestError):
-                refused.append(str(result))
-                continue
-            results.append(result)
-            if not json_:
-                people.print(_landing_line(path, result))
-        if json_ and (results or not refused):
-            print_json([vars(result) for result in results])
-    note.result()(warehouse.home, results)
+    ingested = ingest_all(
+        warehouse,
+        settings,
+        given,
+        source=source,
+        kind=cast(Literal["videos", "metrics", "labels"] | None, as_ and as_.value),
+        observed_at=time,
+        mapping=mapping,
+        now=clock.now(warehouse.home),
+    )
+    for path, result in ingested:
+        if isinstance(result, IngestError):
+            refused.append(str(result))
+            continue
+        results.append(result)
+        if not json_:
+            people.print(_landing_line(path, result))
+    leave(warehouse.home, results)
+    if json_ and (results or not refused):
+        print_json([vars(result) for result in results])
     if refused:
         raise UsageError("\n".join(refused))
-
-
-def _ready_to_note(folder: Path) -> Callable[[Path, Sequence[Any]], None]:
-    """What tells the home's Dagster instance of landings, once the instance is there."""
-    from orchestration.instance import note_landings, open_instance
-
-    with open_instance(folder):
-        return note_landings
 
 
 def _ingest_media(

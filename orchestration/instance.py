@@ -1,19 +1,14 @@
-"""The Dagster instance of a home: opened, made where there is none yet, and told what was done without a run.
+"""The Dagster instance of a home: opened, and made where there is none yet.
 
-Which jobs there are, and running them, is in `runs`: this module is what a command needs that only leaves a note.
+Which jobs there are, and running them, is in `runs`.
 """
 
 import fcntl
 import os
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
-
-from assets.raw.assets import landing_metadata, report_days
-from assets.raw.ingest import LandingResult
-from resources.home import Home
 
 
 def open_instance(folder: Path) -> dg.DagsterInstance:
@@ -27,12 +22,3 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
         if not (home / "dagster.yaml").exists():
             shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
         return dg.DagsterInstance.get()
-
-
-def note_landings(folder: Path, results: Sequence[LandingResult]) -> None:
-    """Tells the home's instance what the command line has ingested, so that the UI shows it like a run's work."""
-    home = Home(path=str(folder))
-    metadata = landing_metadata(home.warehouse, results, [])
-    with open_instance(folder) as instance:
-        instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
-        report_days(instance, home.warehouse, results)

@@ -13,7 +13,7 @@ import dagster as dg
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid
 from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
-from assets.raw.assets import waiting
+from assets.raw.assets import report_waiting, waiting
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
 from orchestration.instance import open_instance
@@ -39,6 +39,7 @@ class Runs:
         self.folder = folder
         with open_instance(folder) as instance:
             end_leftovers(instance, folder)
+            report_waiting(instance, self.home)
         self.definitions = build_definitions(resource_overrides={"home": self.home})
 
     def execute(self, job: str, *, tags: Mapping[str, str] | None = None, config: Any = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.raw.assets import waiting
+from assets.raw.assets import report_waiting, waiting
 from resources.home import Home
 from sensors.leftovers import UNFINISHED, end_leftovers
 
@@ -29,6 +29,7 @@ def landing_sensor(job_name: str) -> dg.SensorDefinition:
         description="All complete files of the inbox go into one ingestion run.",
     )
     def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.SensorResult | dg.SkipReason:
+        report_waiting(context.instance, home)
         active = context.instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=UNFINISHED), limit=1)
         if active and active[0].run_id not in end_leftovers(context.instance, home.folder):
             return dg.SkipReason(f"run {active[0].run_id} is ingesting")

@@ -3,6 +3,7 @@
 Wiring only; reading, parsing and resolving are in the modules beside this one.
 """
 
+import fcntl
 import hashlib
 import shutil
 from collections import Counter
@@ -18,6 +19,7 @@ from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from assets.partitions import daily, days, in_one_run
 from assets.policies import OWNER, columns_metadata, describe, markdown, retry
+from assets.raw import unreported
 from assets.raw.errors import IngestError
 from assets.raw.ingest import LandingResult, ingest_all, reread_all
 from assets.raw.store import files, unfinished
@@ -275,6 +277,20 @@ def report_days(
             run_id=run.run_id if run else RUNLESS_RUN_ID,
             batch_metadata=DagsterEventBatchMetadata(batch, is_end=number == len(days)),
         )
+
+
+def report_waiting(instance: dg.DagsterInstance, home: Home) -> None:
+    """Tells Dagster of what commands have ingested without it, so that the UI shows it like a run's work."""
+    folder = home.folder / "unreported"
+    if not folder.exists():
+        return
+    with (folder / ".lock").open("w") as lock:  # a run and the sensor may come at once
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for file, results in unreported.waiting(home.folder).items():
+            metadata = landing_metadata(home.warehouse, results, [])
+            instance.report_runless_asset_event(dg.AssetMaterialization(["raw", "landings"], metadata=metadata))
+            report_days(instance, home.warehouse, results)
+            file.unlink()
 
 
 def landing_metadata(warehouse: Warehouse, results: Sequence[LandingResult], refused: Sequence[str]) -> dict[str, Any]:

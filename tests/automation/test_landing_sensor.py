@@ -8,7 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster._core.test_utils import instance_for_test
+from typer.testing import CliRunner
 
+from orchestration.cli import app
 from orchestration.definitions import build_definitions
 from resources.home import Home
 from sensors.landings import ATTEMPTS
@@ -52,6 +54,22 @@ class Daemon:
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
     with instance_for_test() as instance:
         yield Daemon(new_home(tmp_path / "home"), instance)
+
+
+def test_dagster_is_told_once_of_what_the_command_line_has_ingested(daemon: Daemon) -> None:
+    file = daemon.home.folder / "seen.csv"
+    file.write_text("video_id,collected_at,views\nv1,2025-01-01T00:00:00Z,5\nv1,2025-01-02T00:00:00Z,7\n")
+    command = ["ingest", str(file), "--source", "simulator", "--home", str(daemon.home.folder)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    days, landings = dg.AssetKey(["raw", "snapshots"]), dg.AssetKey(["raw", "landings"])
+    assert daemon.instance.get_materialized_partitions(days) == set()
+
+    daemon.tick()
+    daemon.tick()
+
+    assert daemon.instance.get_materialized_partitions(days) == {"2025-01-01", "2025-01-02"}
+    told = daemon.instance.fetch_materializations(landings, limit=10).records
+    assert [record.asset_materialization.metadata["records read"].value for record in told] == [2]
 
 
 def test_nothing_is_asked_of_an_empty_inbox(daemon: Daemon) -> None:
