@@ -264,6 +264,7 @@ class Collect(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     sources: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], CollectedSource]
     feeds: dict[Annotated[str, Field(pattern=r"^\w+$")], Feed]
+    robots_exempt: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _feeds_are_there(self) -> Self:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from resources.media.states import Reason
-from resources.settings import Settings
+from resources.secrets import find, salt, secret
+from resources.settings import Part, Settings
 
-Part = Literal["videos", "channels", "comments", "captions", "media"]
 Clock = Callable[[], datetime]
 """The home's time (naive UTC)."""
 
@@ -162,6 +162,7 @@ def state_line(now: datetime, request: Mapping[str, Any], states: Mapping[str, s
     return {**envelope(now, request, {"items": items}), "told_by": "collector"}
 
 
+_API_INTERVAL_S = 0.1
 NAMES = ("youtube_api", "youtube_rss", "yt_dlp", "tiktok")
 
 
@@ -172,4 +173,22 @@ def collector(name: str, home: Path, settings: Settings, clock: Clock) -> Collec
         CollectError: There is none of that name.
         SecretsError: A secret that it needs is not there; says the way out.
     """
+    from resources.collectors import feeds, youtube, ytdlp
+    from resources.collectors.etags import Etags
+    from resources.collectors.web import Client
+
+    kind, _, feed = name.partition(":")
+    if kind == "feed" and feed in settings.collect.feeds:
+        declared = settings.collect.feeds[feed]
+        web = Client(robots_exempt=settings.collect.robots_exempt)
+        return feeds.FileFeed(feed, declared.url, declared.adapter, web, Etags(home), clock)
+    if name == "youtube_api":
+        key, web = secret("youtube_api_key", home), Client(interval_s=_API_INTERVAL_S)
+        return youtube.YouTubeApi(key, salt(home), web, Etags(home), clock)
+    if name == "youtube_rss":
+        return feeds.ChannelFeeds(Client(robots_exempt=settings.collect.robots_exempt), Etags(home), clock)
+    if name in ("yt_dlp", "tiktok"):
+        platform = ytdlp.YOUTUBE if name == "yt_dlp" else ytdlp.TIKTOK
+        cookies = ytdlp.cookies_path(find("cookies", home))
+        return ytdlp.YtDlp(platform, home, salt(home), clock, max_bytes=settings.media.max_bytes, cookies=cookies)
     raise CollectError(Reason.UNSUPPORTED, f"no collector {name!r}; there are {', '.join(NAMES)} and feed:NAME")

@@ -1,18 +1,26 @@
-"""Fetching bytes from a URL: the bytes, or a reason in the taxonomy. What they are is not looked at here."""
+"""Fetching bytes from a URL: the bytes, or a reason in the taxonomy. What they are is not looked at here.
+
+Being polite to a host (its rate, its robots.txt, further tries) is the business of who calls.
+"""
 
 import http.client
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from email.message import Message
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from resources.media.states import MediaError, Reason, reason_of_status
 
 _BLOCK = 1 << 16
 _HEADERS = {"User-Agent": "upswell", "Accept": "image/*,*/*;q=0.5"}
+_SCHEMES = ("http", "https")
+_REDIRECTS = (301, 302, 303, 307, 308)
+MOST_HOPS = 10
+"""Requests that one fetch may take, redirects among them."""
 
 
 def host_of(url: str) -> str:
@@ -21,6 +29,35 @@ def host_of(url: str) -> str:
         return urlsplit(url).netloc.rpartition("@")[2].lower()
     except ValueError:
         return ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said: also a refusal is one.
+
+    Attributes:
+        url: The address that answered.
+        status: HTTP status.
+        headers: As they came.
+        body: All of it.
+    """
+
+    url: str
+    status: int
+    headers: Message
+    body: bytes
+
+    def retry_after(self) -> timedelta | None:
+        """How long the server asks to wait: seconds, or the time from its own date to the one it names."""
+        stated = self.headers.get("Retry-After")
+        if stated is None:
+            return None
+        if stated.strip().isdecimal():
+            return timedelta(seconds=min(int(stated), 10**9))
+        try:
+            return parsedate_to_datetime(stated) - parsedate_to_datetime(self.headers.get("Date", ""))
+        except (ValueError, TypeError):
+            return None
 
 
 def download(url: str, max_bytes: int, timeout_s: float = 20.0) -> bytes:
@@ -36,40 +73,63 @@ def download(url: str, max_bytes: int, timeout_s: float = 20.0) -> bytes:
             status stands for, with the time that the server asks to wait.
     """
     deadline = time.monotonic() + timeout_s
+    for _ in range(MOST_HOPS):
+        answer = exchange(url, _HEADERS, max_bytes, deadline - time.monotonic())
+        onward = next_hop(answer)
+        if onward is None:
+            break
+        url = onward
+    if 200 <= answer.status < 300:
+        return answer.body
+    raise MediaError(reason_of_status(answer.status), f"HTTP {answer.status}", answer.retry_after())
+
+
+def next_hop(answer: Answer) -> str | None:
+    """Where a redirect leads; None where the answer is none, or leads nowhere that is fetched."""
+    location = answer.headers.get("Location")
+    if answer.status not in _REDIRECTS or not location:
+        return None
     try:
-        with _opener().open(_request(url), timeout=timeout_s) as response:
-            return _read(response, max_bytes, deadline)
-    except urllib.error.HTTPError as error:
-        with error:
-            detail = f"HTTP {error.code} {error.reason}"
-            raise MediaError(reason_of_status(error.code), detail, _retry_after(error.headers)) from error
+        onward = urljoin(answer.url, location)
+        return onward if urlsplit(onward).scheme in _SCHEMES else None
+    except ValueError:
+        return None
+
+
+def exchange(url: str, headers: Mapping[str, str], max_bytes: int, timeout_s: float) -> Answer:
+    """One request and its answer, whatever its status; no redirect is followed.
+
+    Raises:
+        MediaError: `invalid-url`, `too-large`, or `network` where there is no answer, or one that breaks off.
+    """
+    deadline = time.monotonic() + timeout_s
+    try:
+        with _opener().open(_request(url, headers), timeout=max(timeout_s, 0.001)) as response:
+            return Answer(url, response.status, response.headers, _read(response, max_bytes, deadline))
     except (http.client.InvalidURL, ValueError) as error:
-        raise MediaError(Reason.INVALID_URL, f"{url[:200]!r}: {error}") from error
+        raise MediaError(Reason.INVALID_URL, f"{url[:200]!r}: {error}") from None
     except (OSError, http.client.HTTPException) as error:
-        raise MediaError(Reason.NETWORK, f"{type(error).__name__}: {error}"[:300]) from error
+        raise MediaError(Reason.NETWORK, f"{type(error).__name__}: {error}"[:300]) from None
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """One that speaks http and https only, wherever it is redirected to."""
+    """One that speaks http and https only, and hands back what came as it came."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
         urllib.request.UnknownHandler,
         urllib.request.HTTPHandler,
         urllib.request.HTTPSHandler,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
     ):
         opener.add_handler(handler())
     return opener
 
 
-def _request(url: str) -> urllib.request.Request:
+def _request(url: str, headers: Mapping[str, str]) -> urllib.request.Request:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in _SCHEMES or not parts.hostname:
         raise ValueError("no http or https address")
-    return urllib.request.Request(quote(url, safe="!#$%&'()*+,/:;=?@[]~"), headers=_HEADERS)
+    return urllib.request.Request(quote(url, safe="!#$%&'()*+,/:;=?@[]~"), headers=dict(headers))
 
 
 def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: float) -> bytes:
@@ -89,16 +149,3 @@ def _read(response: http.client.HTTPResponse, max_bytes: int, deadline: float) -
     if length is not None and size < length:
         raise MediaError(Reason.NETWORK, f"broke off after {size} of {length} bytes")
     return b"".join(blocks)
-
-
-def _retry_after(headers: Message) -> timedelta | None:
-    """How long the server asks to wait: seconds, or the time from its own date to the one it names."""
-    stated = headers.get("Retry-After")
-    if stated is None:
-        return None
-    if stated.strip().isdecimal():
-        return timedelta(seconds=min(int(stated), 10**9))
-    try:
-        return parsedate_to_datetime(stated) - parsedate_to_datetime(headers.get("Date", ""))
-    except (ValueError, TypeError):
-        return None
