@@ -27,6 +27,7 @@ MediaKind = Literal["thumbnail", "audio", "video"]
 _LISTED = 50
 _FORMATS = {"video": "b[height<=480]/bv*[height<=480]+ba/b/bv*+ba", "audio": "ba/b"}
 _FAILURES_IN_A_ROW = 5
+_WRITES = ("writethumbnail", "writesubtitles", "writeautomaticsub")
 _KINDS_OF_SUFFIX = {
     **dict.fromkeys((".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".image"), "thumbnail"),
     **dict.fromkeys((".m4a", ".mp3", ".opus", ".ogg", ".aac", ".weba"), "audio"),
@@ -248,7 +249,7 @@ class _Run:
     def _list(self, part: Literal["topics", "channels"], subject: str, address: str) -> Iterator[Missed]:
         """Finds the latest videos behind an address, without looking at them."""
         try:
-            listed = self._extract(address, extract_flat="in_playlist", playlistend=_LISTED, noplaylist=False)
+            listed, _ = self._extract(address, extract_flat="in_playlist", playlistend=_LISTED, noplaylist=False)
         except CollectError as error:
             yield Missed(part, subject, error.reason, error.detail)
             return
@@ -269,7 +270,7 @@ class _Run:
         adapter = self.of.platform.adapter
         folder = collecting_folder(self.of.home, self.of.platform.adapter)
         try:
-            info = self._extract(address, **self._wanted(folder))
+            info, failure = self._extract(address, **self._wanted(folder))
         except CollectError as error:
             state = _STATES.get(error.reason)
             if state is None:
@@ -286,6 +287,10 @@ class _Run:
                 yield Reply(str(self.of.platform.captions), envelope(now, request, {"items": items}))
         if "media" in self.order.parts:
             keep_media(self.of.home, self.of.source, folder, video_id, now)
+        if failure is not None:
+            yield Missed(
+                "media" if "media" in self.order.parts else "captions", video_id, failure.reason, failure.detail
+            )
 
     def _wanted(self, folder: Path) -> dict[str, Any]:
         """Options for the parts that the order asks for."""
@@ -304,37 +309,45 @@ class _Run:
             options |= {"format": _FORMATS[film], "ffmpeg_location": ffmpeg()}
         return options
 
-    def _extract(self, address: str, **options: Any) -> dict[str, Any]:
-        """What yt-dlp says of an address, serialisable, its files written.
+    def _extract(self, address: str, **options: Any) -> tuple[dict[str, Any], CollectError | None]:
+        """What yt-dlp says of an address, serialisable; and why its files are not here, where some were wanted.
 
         Raises:
             CollectError: It says why not, or the site asked to be left alone before.
         """
         if self.closed is not None:
             raise self.closed
-        writes = (
-            not options.get("skip_download", True) or options.get("writethumbnail") or options.get("writesubtitles")
-        )
         try:
             opened = self.of.open(**options)
         except CollectError as error:
             self.closed = error
             raise
-        import yt_dlp
+        with opened as downloader:
+            found = self._heed(lambda: downloader.extract_info(address, download=False))
+            if not isinstance(found, dict):
+                raise CollectError(Reason.UNEXPECTED, "yt-dlp found nothing there")
+            info: dict[str, Any] = downloader.sanitize_info(found)
+            if any(options.get(name) for name in _WRITES) or not options.get("skip_download", True):
+                try:
+                    self._heed(lambda: downloader.process_ie_result(found, download=True))
+                except CollectError as error:
+                    return info, error
+        return info, None
+
+    def _heed(self, call: Callable[[], Any]) -> Any:
+        """What a call to yt-dlp gives; its failures in our words, and heeded."""
+        from yt_dlp.utils import YoutubeDLError
 
         try:
-            with opened as downloader:
-                info = downloader.sanitize_info(downloader.extract_info(address, download=bool(writes)))
-        except yt_dlp.utils.YoutubeDLError as error:
+            found = call()
+        except YoutubeDLError as error:
             failure = failure_of(error)
             self.failures_in_a_row = self.failures_in_a_row + 1 if failure.reason.retryable else 0
             if failure.reason is Reason.RATE_LIMITED or self.failures_in_a_row >= _FAILURES_IN_A_ROW:
                 self.closed = failure
             raise failure from None
         self.failures_in_a_row = 0
-        if not isinstance(info, dict):
-            raise CollectError(Reason.UNEXPECTED, "yt-dlp found nothing there")
-        return info
+        return found
 
 
 class _Log:
@@ -375,9 +388,9 @@ _WORDS = tuple(
         (r"removed|terminated|deleted|no longer available", Reason.REMOVED),
         (r"unsupported url", Reason.UNSUPPORTED),
         (r"not a valid url|is not valid", Reason.INVALID_URL),
-        (r"unavailable|not available|isn.t available|members.only|join this channel|premieres|live event will", Reason.UNAVAILABLE),
         (r"HTTP Error 404", Reason.NOT_FOUND),
         (r"HTTP Error 5\d\d", Reason.SERVER_ERROR),
+        (r"unavailable|not available|isn.t available|members.only|join this channel|premieres|live event will", Reason.UNAVAILABLE),
         (r"larger than max-filesize", Reason.TOO_LARGE),
         (r"timed out|connection|resolve|network|incomplete|bytes read|unable to download (web|api|json)", Reason.NETWORK),
         (r"unable to extract|please report this issue|no video formats", Reason.UNEXPECTED),

@@ -107,7 +107,8 @@ def exchange(url: str, headers: Mapping[str, str], max_bytes: int, timeout_s: fl
         with _opener().open(_request(url, headers), timeout=max(timeout_s, 0.001)) as response:
             return Answer(url, response.status, response.headers, _read(response, max_bytes, deadline))
     except (http.client.InvalidURL, ValueError) as error:
-        raise MediaError(Reason.INVALID_URL, f"{url[:200]!r}: {error}") from None
+        what = url.partition("?")[0][:200]  # a query may hold what is nobody's business
+        raise MediaError(Reason.INVALID_URL, f"{what!r}: {error}".replace(url, what)) from None
     except (OSError, http.client.HTTPException) as error:
         raise MediaError(Reason.NETWORK, f"{type(error).__name__}: {error}"[:300]) from None
 
