@@ -84,9 +84,10 @@ _CHANNEL_FIELDS = (
     "kind,pageInfo,items(kind,id,snippet(title,publishedAt,country),"
     "statistics(viewCount,subscriberCount,hiddenSubscriberCount,videoCount))"
 )
-_COMMENT_SNIPPET = "snippet(textDisplay,authorChannelId,likeCount,publishedAt,updatedAt)"
+_COMMENT = "id,snippet(textDisplay,authorChannelId,likeCount,parentId,publishedAt,updatedAt)"
 _COMMENT_FIELDS = (
-    f"kind,nextPageToken,pageInfo,items(id,snippet(videoId,totalReplyCount,topLevelComment(id,{_COMMENT_SNIPPET})))"
+    "kind,nextPageToken,pageInfo,items(kind,id,"
+    f"snippet(videoId,totalReplyCount,topLevelComment({_COMMENT})),replies(comments({_COMMENT})))"
 )
 
 
@@ -292,14 +293,14 @@ class _Run:
                 yield from self._comments_of(video_id)
 
     def _comments_of(self, video_id: str) -> Iterator[Reply | Missed]:
-        """Pages of comments, newest first, their authors hashed."""
-        asked: dict[str, Any] = {"part": "snippet", "videoId": video_id, "order": "time", "textFormat": "plainText"}
-        asked |= {"maxResults": _COMMENTS, "fields": _COMMENT_FIELDS}
+        """Pages of comments, newest first, with the few answers that come with each, their authors hashed."""
+        asked: dict[str, Any] = {"part": "snippet,replies", "videoId": video_id, "order": "time"}
+        asked |= {"textFormat": "plainText", "maxResults": _COMMENTS, "fields": _COMMENT_FIELDS}
         for page in range(self.api.pages):
             try:
                 answer = self._ask("commentThreads", asked)
                 items = _items(answer, "commentThread")
-                written = [self._hash_author(item) for item in items]
+                written = [self._hash_authors(item) for item in items]
             except CollectError as error:
                 yield _missed("comments", video_id, error)
                 return
@@ -309,13 +310,16 @@ class _Run:
                 return
             asked["pageToken"] = answer["nextPageToken"]
 
-    def _hash_author(self, thread: dict[str, Any]) -> str:
-        """Puts a hash where the author was; when the comment was written."""
+    def _hash_authors(self, thread: dict[str, Any]) -> str:
+        """Puts hashes where the authors of a comment and its answers were; when the comment was written."""
         comment = _inside(thread, "snippet", "topLevelComment", "snippet")
-        for name in [key for key in comment if key.startswith("author")]:
-            author = comment.pop(name)
-            if name == "authorChannelId" and isinstance(author, dict) and author.get("value"):
-                comment["author_hash"] = hashed(self.api.salt, str(author["value"]))
+        answers = _inside(thread, "replies").get("comments") or []
+        for snippet in (comment, *(_inside(answer, "snippet") for answer in answers)):
+            author = _inside(snippet, "authorChannelId").get("value")
+            for name in [key for key in snippet if key.startswith("author")]:
+                del snippet[name]
+            if author:
+                snippet["author_hash"] = hashed(self.api.salt, str(author))
         return str(comment.get("publishedAt") or "")
 
     def _too_old(self, stated: str) -> bool:

@@ -264,7 +264,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response_only(200)
         self.send_header("Content-Length", "1000")
         self.end_headers()
-        for _ in range(50):
+        for _ in range(250):
             self.wfile.write(b"{")
             self.wfile.flush()
             time.sleep(0.02)
@@ -363,17 +363,24 @@ def channel(channel_id: str) -> dict[str, Any]:
 def thread(video_id: str, number: int, author: str) -> dict[str, Any]:
     """One item of `commentThreads.list`."""
     written = f"{(NOW - timedelta(minutes=number)).isoformat()}Z"
-    said = {
-        "textDisplay": f"comment {number}",
-        "authorDisplayName": f"@{author}",
-        "authorChannelUrl": f"http://www.youtube.com/@{author}",
-        "authorChannelId": {"value": author},
-        "likeCount": number,
-        "publishedAt": written,
-        "updatedAt": written,
-    }
-    top = {"id": f"{video_id}-{number}", "snippet": said}
-    return {"id": top["id"], "snippet": {"videoId": video_id, "totalReplyCount": 0, "topLevelComment": top}}
+
+    def comment(comment_id: str, by: str, **more: str) -> dict[str, Any]:
+        said = {
+            "textDisplay": f"comment {number}",
+            "authorDisplayName": f"@{by}",
+            "authorChannelUrl": f"http://www.youtube.com/@{by}",
+            "authorChannelId": {"value": by},
+            "likeCount": number,
+            "publishedAt": written,
+            "updatedAt": written,
+            **more,
+        }
+        return {"id": comment_id, "snippet": said}
+
+    top = comment(f"{video_id}-{number}", author)
+    answer = comment(f"{top['id']}.1", f"{author}-answering", parentId=top["id"])
+    snippet = {"videoId": video_id, "totalReplyCount": 1, "topLevelComment": top}
+    return {"kind": "youtube#commentThread", "id": top["id"], "snippet": snippet, "replies": {"comments": [answer]}}
 
 
 def rss(channel_id: str, videos: list[str]) -> bytes:

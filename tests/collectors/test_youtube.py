@@ -101,6 +101,8 @@ def test_commenters_are_hashes_before_anything_is_written(place: Place) -> None:
     assert "UCcommenter" not in repr(replies)
     said = replies[0].line["reply"]["items"][0]["snippet"]["topLevelComment"]["snippet"]
     assert said["author_hash"] == hashed(SALT, "UCcommenter") and said["textDisplay"] == "comment 0"
+    answer = replies[0].line["reply"]["items"][0]["replies"]["comments"][0]["snippet"]
+    assert answer["author_hash"] == hashed(SALT, "UCcommenter-answering")
     since = Order(videos=("one_0000000",), parts=frozenset({"comments"}), since=NOW - timedelta(minutes=30))
     assert len(run(place.api(), since)[0]) == 1
 
