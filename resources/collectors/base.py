@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from resources.media.states import Reason
-from resources.secrets import find, salt, secret
+from resources.secrets import find, guard_logs, salt, secret
 from resources.settings import Part, Settings
 
 Clock = Callable[[], datetime]
@@ -169,6 +169,8 @@ NAMES = ("youtube_api", "youtube_rss", "yt_dlp", "tiktok")
 def collector(name: str, home: Path, settings: Settings, clock: Clock) -> Collector:
     """The collector of a name: one of `NAMES`, or `feed:NAME` for a feed that the settings declare.
 
+    From then on, what this process logs is without secrets.
+
     Raises:
         CollectError: There is none of that name.
         SecretsError: A secret that it needs is not there; says the way out.
@@ -177,6 +179,7 @@ def collector(name: str, home: Path, settings: Settings, clock: Clock) -> Collec
     from resources.collectors.etags import Etags
     from resources.collectors.web import Client
 
+    guard_logs()
     kind, _, feed = name.partition(":")
     if kind == "feed" and feed in settings.collect.feeds:
         declared = settings.collect.feeds[feed]

@@ -224,8 +224,16 @@ class _Run:
     addresses: dict[str, str] = field(default_factory=dict)
     closed: CollectError | None = None
     failures_in_a_row: int = 0
+    downloaders: dict[str, Any] = field(default_factory=dict)
 
     def replies(self) -> Iterator[Reply | Missed]:
+        try:
+            yield from self._replies()
+        finally:
+            for downloader in self.downloaders.values():
+                downloader.close()
+
+    def _replies(self) -> Iterator[Reply | Missed]:
         platform = self.of.platform
         self.addresses = {video_id: platform.address(video_id) for video_id in self.order.videos}
         for topic in dict.fromkeys(self.order.topics):
@@ -317,22 +325,28 @@ class _Run:
         """
         if self.closed is not None:
             raise self.closed
-        try:
-            opened = self.of.open(**options)
-        except CollectError as error:
-            self.closed = error
-            raise
-        with opened as downloader:
-            found = self._heed(lambda: downloader.extract_info(address, download=False))
-            if not isinstance(found, dict):
-                raise CollectError(Reason.UNEXPECTED, "yt-dlp found nothing there")
-            info: dict[str, Any] = downloader.sanitize_info(found)
-            if any(options.get(name) for name in _WRITES) or not options.get("skip_download", True):
-                try:
-                    self._heed(lambda: downloader.process_ie_result(found, download=True))
-                except CollectError as error:
-                    return info, error
+        downloader = self._downloader(options)
+        found = self._heed(lambda: downloader.extract_info(address, download=False))
+        if not isinstance(found, dict):
+            raise CollectError(Reason.UNEXPECTED, "yt-dlp found nothing there")
+        info: dict[str, Any] = downloader.sanitize_info(found)
+        if any(options.get(name) for name in _WRITES) or not options.get("skip_download", True):
+            try:
+                self._heed(lambda: downloader.process_ie_result(found, download=True))
+            except CollectError as error:
+                return info, error
         return info, None
+
+    def _downloader(self, options: Mapping[str, Any]) -> Any:
+        """The `YoutubeDL` with these options: one for the whole order, so that it pauses between videos too."""
+        key = repr(options)
+        if key not in self.downloaders:
+            try:
+                self.downloaders[key] = self.of.open(**options)
+            except CollectError as error:
+                self.closed = error
+                raise
+        return self.downloaders[key]
 
     def _heed(self, call: Callable[[], Any]) -> Any:
         """What a call to yt-dlp gives; its failures in our words, and heeded."""

@@ -70,6 +70,7 @@ class World:
         quota: Calls that it allows by bucket.
         faults: The fault of a request, by what is asked for and the number of the try; None: an answer.
         files: Bodies by path, for feeds.
+        redirects: Where paths lead that are elsewhere.
         robots: The robots.txt, where it is another.
     """
 
@@ -81,6 +82,7 @@ class World:
     quota: dict[str, int] = field(default_factory=lambda: {"search": 100, "units": 10_000})
     faults: Callable[[Asked, int], str | None] = lambda asked, attempt: None
     files: dict[str, bytes] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     robots: bytes = ROBOTS
 
 
@@ -223,6 +225,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.json(200, {**listed("commentThread", threads), **onward})
 
     def answer_file(self, asked: Asked) -> None:
+        if asked.path in self.server.world.redirects:
+            return self.reply(301, Location=self.server.world.redirects[asked.path])
         name = asked.path + (f"?channel_id={asked.query['channel_id']}" if "channel_id" in asked.query else "")
         body = self.server.world.files.get(name)
         if body is None:

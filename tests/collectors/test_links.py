@@ -11,9 +11,11 @@ from resources.collectors.links import (
     address,
     bare_id,
     find_links,
+    resolve,
     youtube_channel_id,
     youtube_channel_name,
 )
+from tests.collectors.conftest import Place
 
 WORD = string.ascii_letters + string.digits + "_-"
 youtube_ids = st.text(WORD, min_size=11, max_size=11).filter(lambda text: text not in ("videoseries", "live_stream"))
@@ -146,6 +148,26 @@ def test_what_is_no_link_of_a_video_is_passed_over(text: str) -> None:
 )
 def test_channels_playlists_and_short_links_are_told_apart(text: str, link: Link) -> None:
     assert find_links(text) == (link,)
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "meant"),
+    [
+        ("https://www.tiktok.com/@u/video/7493391778821852434?_r=1", Link("tiktok", "video", "7493391778821852434")),
+        ("https://www.tiktok.com/@someone", Link("tiktok", "channel", "@someone")),
+        ("https://www.tiktok.com/login", None),
+        (None, None),
+    ],
+)
+def test_a_short_link_is_asked_where_it_leads_and_no_further(
+    place: Place, leads_to: str | None, meant: Link | None
+) -> None:
+    place.world.redirects = {"/ZMabc123/": leads_to} if leads_to else {}
+    place.world.files = {"/ZMabc123/": b"a page"}
+    short = Link("tiktok", "short_link", f"{place.server.url}/ZMabc123/")
+    assert resolve(short, place.web()) == meant
+    assert [asked.path for asked in place.server.asked] == ["/robots.txt", "/ZMabc123/"]
+    assert resolve(Link("tiktok", "video", "1"), place.web()) == Link("tiktok", "video", "1")
 
 
 def test_a_channel_is_given_by_id_handle_or_link() -> None:

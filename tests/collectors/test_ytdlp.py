@@ -41,7 +41,8 @@ def generic(place: Place, **how: Any) -> YtDlp:
     platform = replace(
         YOUTUBE, address=lambda video_id: f"{place.server.url}/{video_id.removesuffix('-1')}.html", captions=None
     )
-    return YtDlp(platform, place.home, SALT, place.clock.now, max_bytes=10**8, pauses=NO_PAUSES, timeout_s=5, **how)
+    how = {"pauses": NO_PAUSES, **how}
+    return YtDlp(platform, place.home, SALT, place.clock.now, max_bytes=10**8, timeout_s=5, **how)
 
 
 @pytest.fixture
@@ -122,6 +123,15 @@ def test_without_yt_dlp_the_way_out_is_said(place: Place, monkeypatch: pytest.Mo
     _, missed, error = run(generic(place), Order(videos=("one",)))
     assert error is not None and "pip install 'upswell[collect]'" in error.detail
     assert missed[0].reason == "unsupported"
+
+
+def test_it_pauses_between_requests_also_of_one_video_and_the_next(
+    site: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("yt_dlp.extractor.common.time.sleep", slept.append)
+    run(generic(site, pauses=Pauses(0.75, 0, (0, 0))), Order(videos=("one", "gone", "nothing")))
+    assert slept == [0.75] * (len(site.server.asked) - 1)
 
 
 def test_its_pauses_are_its_own_preset() -> None:
