@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -43,6 +43,9 @@ class Kind(StrEnum):
     videos = "videos"
     metrics = "metrics"
     labels = "labels"
+    channels = "channels"
+    comments = "comments"
+    captions = "captions"
     media = "media"
 
 
@@ -210,7 +213,7 @@ def ingest(
         settings,
         given,
         source=source,
-        kind=cast(Literal["videos", "metrics", "labels"] | None, as_ and as_.value),
+        kind=cast(Any, as_ and as_.value),
         observed_at=time,
         mapping=mapping,
         now=clock.now(warehouse.home),

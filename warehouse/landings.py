@@ -21,7 +21,7 @@ from warehouse.contracts import quoted, table
 from warehouse.errors import WarehouseError
 from warehouse.writer import in_row_groups
 
-Kind = Literal["videos", "metrics", "labels", "media"]
+Kind = Literal["videos", "metrics", "labels", "media", "channels", "comments", "captions"]
 """What a landing holds; the records of media are resolved in assets/raw/media."""
 Days = tuple[date, date]
 COUNTS = ("views", "likes", "comments", "shares", "saves")
@@ -49,11 +49,57 @@ CHANNEL = {
 _REST = (*CONTENT, *CHANNEL, "status", "flags")
 _RECORD = "landing_id, row_number, video_id, observed_at, known_at"
 _CELL = "video_id, name, observed_at"
-_NAME = {"metrics": "metric", "labels": "label"}
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """How the records of a kind other than videos lie in its one table: a row is of a video, a name and a time.
+
+    Attributes:
+        table: Table in the schema `raw`.
+        name: SQL of the name, over the columns of the table.
+        columns: What a record says besides, and the columns of the table that this fills.
+        number: What of it the rank takes for a count, where there is one.
+        text: SQL of the rest.
+        filled: What the rank counts of it; everything where nothing is named.
+    """
+
+    table: str
+    name: str
+    columns: Mapping[str, str]
+    number: str = "NULL"
+    text: str = ""
+    filled: tuple[str, ...] = ()
+
+    @property
+    def weight(self) -> str:
+        """SQL of how much a record says."""
+        return " + ".join(f"({quoted(column)} IS NOT NULL)::INTEGER" for column in self.filled or self.columns)
+
+    @property
+    def digest(self) -> str:
+        """SQL of what a record says besides its number."""
+        rest = (f"coalesce({quoted(column)}::VARCHAR, '-')" for column in self.columns if column != self.number)
+        return self.text or f"md5(concat_ws(chr(31), {', '.join(rest)}))"
+
+
+def _measures(table: str, name: str) -> _Cells:
+    columns = {"name": name, "value": "value", "text": "text"}
+    return _Cells(table, name, columns, "value", "coalesce(text, '')", ("value",))
+
+
+_COMMENT = ("comment_id", "parent_id", "author_hash", "text", "likes", "published_at")
+_CAPTION = ("language", "kind", "text")
+CELLS: Mapping[Kind, _Cells] = {
+    "metrics": _measures("metrics", "metric"),
+    "labels": _measures("labels", "label"),
+    "channels": _Cells("channels", "channel_id", {"channel_id": "channel_id", **CHANNEL}, "subscribers"),
+    "comments": _Cells("comments", "comment_id", {column: column for column in _COMMENT}, "likes"),
+    "captions": _Cells("captions", "language || '/' || kind", {column: column for column in _CAPTION}),
+}
 _TABLES: dict[Kind, tuple[str, ...]] = {
     "videos": ("snapshots", "videos", "channels", "availability"),
-    "metrics": ("metrics",),
-    "labels": ("labels",),
+    **{kind: (cells.table,) for kind, cells in CELLS.items()},
 }
 
 
@@ -108,7 +154,7 @@ class Resolved:
 
     Attributes:
         landings: The landings.
-        winners: Records (videos) or cells (metrics, labels) that stand among these landings.
+        winners: Records (videos) or cells (any other kind) that stand among these landings.
         losers: The others, as contestants, with `kept_landing_id` and whether the values are the `same`.
         quarantine: landing_id, row_number, reason, field, value, observed_at, record.
         days: landing_id, day, records.
@@ -156,9 +202,9 @@ def resolve(
 
     Args:
         con: A scratch connection.
-        kind: videos, metrics or labels.
+        kind: Their kind.
         records: A table with landing (position in `landing_ids`), row_number, video_id, observed_at, known_at and the
-            columns that there are; for metrics and labels also name, value and text.
+            columns that there are; for a kind other than videos also the name, and all columns of its cells.
         landing_ids: The landings.
 
     Returns:
@@ -200,10 +246,11 @@ def with_ids(rows: pa.Table, landing_ids: Sequence[str]) -> pa.Table:
 def _contestants(kind: Kind, records: str, columns: Sequence[str]) -> str:
     """A SELECT of what the rank needs, the same for arriving and for standing records."""
     if kind != "videos":
+        cells = CELLS[kind]
         absent = ", ".join(f"NULL::DOUBLE AS {name}" for name in COUNTS[1:])
         return f"""
             SELECT landing_id, row_number, video_id, name, observed_at, known_at,
-                (value IS NOT NULL)::INTEGER AS filled, value AS views, {absent}, coalesce(text, '') AS digest
+                {cells.weight} AS filled, {cells.number}::DOUBLE AS views, {absent}, {cells.digest} AS digest
             FROM {records}"""
 
     def text(name: str) -> str:
@@ -315,9 +362,14 @@ def _standing(resolved: Resolved, keys: str, days: Days) -> str:
     """A SELECT of the records that stand for the keys of a table, as contestants."""
     inside = _inside(resolved.source, days)
     if resolved.kind != "videos":
-        query = _queries()["standing_cells"]
-        cells = query.format(name=_NAME[resolved.kind], kind=resolved.kind, inside=inside, keys=keys)
-        return _contestants(resolved.kind, f"({cells})", ())
+        cells = CELLS[resolved.kind]
+        columns = "".join(
+            f", {quoted(theirs)} AS {quoted(ours)}" for ours, theirs in cells.columns.items() if ours != "name"
+        )
+        standing = _queries()["standing_cells"].format(
+            shared=_RECORD, name=cells.name, columns=columns, table=cells.table, inside=inside, keys=keys
+        )
+        return _contestants(resolved.kind, f"({standing})", ())
     records = _queries()["standing_videos"].format(
         shared=_RECORD,
         inside=inside,
@@ -453,11 +505,9 @@ def _standing_inserts(resolved: Resolved) -> Iterator[str]:
     """One INSERT per raw table that these landings have something for."""
     there = resolved.winners.column_names
     if resolved.kind != "videos":
-        name = _NAME[resolved.kind]
-        yield (
-            f"INSERT INTO raw.{resolved.kind} BY NAME SELECT landing_id, row_number, $source AS source, video_id, "
-            f"name AS {name}, observed_at, known_at, value, text FROM surviving"
-        )
+        cells = CELLS[resolved.kind]
+        filled = ", ".join(f"{quoted(ours)} AS {quoted(theirs)}" for ours, theirs in cells.columns.items())
+        yield f"INSERT INTO raw.{cells.table} BY NAME SELECT {_RECORD}, $source AS source, {filled} FROM surviving"
         return
     parts: dict[str, tuple[Mapping[str, str], str]] = {
         "snapshots": ({name: name for name in (*COUNTS, "flags")}, ""),

@@ -33,7 +33,7 @@ SELECT * FROM record LEFT JOIN snapshot USING ({shared}) LEFT JOIN video USING (
 LEFT JOIN channel USING ({shared}) LEFT JOIN seen USING ({shared})
 
 -- name: standing_cells
-SELECT *, {name} AS name FROM raw.{kind} WHERE {inside} AND ({name}, video_id, observed_at) IN (
+SELECT {shared}, {name} AS name {columns} FROM raw.{table} WHERE {inside} AND ({name}, video_id, observed_at) IN (
     SELECT (name, video_id, observed_at) FROM {keys}
 )
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +21,8 @@ from warehouse.landings import Kind
 
 Anchor = Literal["published_at", "first_seen_at"]
 Origin = Literal["column", "envelope", "file_name"]
+Concealment = Literal["hash", "drop", "link"]
+CONCEALMENTS = get_args(Concealment)
 
 SHIPPED = Path(__file__).with_name("adapters")
 PARSERS = Path(__file__).with_name("parsers.sql")
@@ -41,8 +43,18 @@ COUNTS = ("views", "likes", "comments", "shares", "saves")
 CHANNEL = ("channel_name", "subscribers", "channel_videos", "channel_views", "verified")
 TIMES = ("observed_at", "known_at")
 FIELDS = ("video_id", *TIMES, *CONTENT, *COUNTS, *CHANNEL, "status")
+# What a record is told by, per kind, and the fields that it may have; `author` is hashed before it is kept.
+ID: Mapping[Kind, str] = {"channels": "channel_id", "comments": "comment_id"}
+FIELDS_OF: Mapping[Kind, tuple[str, ...]] = {
+    "videos": FIELDS,
+    "metrics": ("video_id", *TIMES),
+    "labels": ("video_id", *TIMES),
+    "channels": ("channel_id", *TIMES, *CHANNEL),
+    "comments": ("comment_id", "video_id", *TIMES, "parent_id", "author", "text", "likes", "published_at"),
+    "captions": ("video_id", *TIMES, "language", "caption_kind", "text"),
+}
 # What a file of records may hold; media come as folders.
-KINDS = tuple(kind for kind in get_args(Kind) if kind != "media")
+KINDS = tuple(FIELDS_OF)
 # What parses a field where the adapter names no parser.
 DEFAULT_PARSERS = {
     "video_id": "id",
@@ -55,6 +67,9 @@ DEFAULT_PARSERS = {
     "thumbnail_url": "thumbnail",
     "verified": "bool",
     "status": "status",
+    "comment_id": "id",
+    "author": "text",
+    "caption_kind": "caption_kind",
     **dict.fromkeys((*COUNTS, "subscribers", "channel_videos", "channel_views"), "count"),
 }
 # Raised when the same adapter would read the same bytes differently: re-reads what was read before.
@@ -90,13 +105,15 @@ class Adapter:
 
     Attributes:
         name: Name of the adapter.
-        anchor: What age counts from.
+        anchor: What age counts from; of videos only.
         source: Where the videos are published: one name per platform, whichever way its records came; the adapter's
             own name where it says nothing.
         kind: What a record is.
         fields: Choices per field, tried in order; `observed_at` takes the first that the landing has.
         recognise: Sets of columns; a file that has all of one set is taken for this source.
         records: Where a JSON document keeps its list of records.
+        nested: Where such a record keeps further ones, which then are the records.
+        personal: What of a record names a person, and how that is taken out of it before anything is kept.
         known_on_arrival: Nothing says when a record was collected, so it is known when it arrives.
         publish_second_in_id: The publish time is in the id (TikTok) and mends the stated one.
         observed_at: The operator's statement of when everything in the landing was observed (ISO, UTC).
@@ -110,6 +127,8 @@ class Adapter:
     description: str = ""
     recognise: tuple[frozenset[str], ...] = ()
     records: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+    personal: Mapping[str, Concealment] = field(default_factory=dict)
     known_on_arrival: bool = False
     publish_second_in_id: bool = False
     observed_at: str | None = None
@@ -127,6 +146,8 @@ class Adapter:
             "anchor": self.anchor,
             "fields": {key: [choice.declared() for choice in choices] for key, choices in self.fields.items()},
             "records": list(self.records),
+            **({"nested": list(self.nested)} if self.nested else {}),
+            **({"personal": dict(self.personal)} if self.personal else {}),
             "known_on_arrival": self.known_on_arrival,
             "publish_second_in_id": self.publish_second_in_id,
             "observed_at": self.observed_at,
@@ -166,6 +187,8 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
         "fields",
         "recognise",
         "records",
+        "nested",
+        "personal",
         "known_on_arrival",
         "publish_second_in_id",
         "observed_at",
@@ -173,16 +196,16 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
     for key in document:
         if key not in allowed:
             raise IngestError(where, f"unknown entry; allowed are {', '.join(sorted(allowed))}", field=str(key))
-    anchor = document.get("anchor")
-    if anchor not in ("published_at", "first_seen_at"):
-        raise IngestError(where, f"{anchor!r} is no anchor; write published_at or first_seen_at", field="anchor")
     kind = document.get("kind", "videos")
     if kind not in KINDS:
         raise IngestError(where, f"{kind!r} is no kind; there are {', '.join(KINDS)}", field="kind")
+    anchor = document.get("anchor", None if kind == "videos" else "first_seen_at")
+    if anchor not in ("published_at", "first_seen_at"):
+        raise IngestError(where, f"{anchor!r} is no anchor; write published_at or first_seen_at", field="anchor")
     fields = {}
     for name, choices in document.get("fields", {}).items():
-        if name not in FIELDS:
-            raise IngestError(where, f"no field of the contract; there are {', '.join(FIELDS)}", field=name)
+        if name not in FIELDS_OF[kind]:
+            raise IngestError(where, f"no field of {kind}; there are {', '.join(FIELDS_OF[kind])}", field=name)
         listed = choices if isinstance(choices, list) else [choices]
         fields[name] = tuple(_choice(name, choice, where) for choice in listed)
     return Adapter(
@@ -194,10 +217,19 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
         description=document.get("description", ""),
         recognise=tuple(frozenset(columns) for columns in document.get("recognise", ())),
         records=tuple(document.get("records", ())),
+        nested=tuple(document.get("nested", ())),
+        personal=_personal(document.get("personal", {}), where),
         known_on_arrival=document.get("known_on_arrival", False),
         publish_second_in_id=document.get("publish_second_in_id", False),
         observed_at=document.get("observed_at"),
     )
+
+
+def _personal(declared: Mapping[str, Any], where: str) -> dict[str, Concealment]:
+    for column, how in declared.items():
+        if how not in CONCEALMENTS:
+            raise IngestError(where, f"{how!r} conceals nothing; there are {', '.join(CONCEALMENTS)}", field=column)
+    return dict(declared)
 
 
 def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:

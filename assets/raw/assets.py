@@ -33,7 +33,7 @@ _READING = hashlib.sha256(
         if path.suffix in (".py", ".sql", ".yaml")
     )
 ).hexdigest()[:12]
-DAILY_TABLES = ("videos", "snapshots", "channels", "metrics", "labels", "availability")
+DAILY_TABLES = ("videos", "snapshots", "channels", "comments", "captions", "metrics", "labels", "availability")
 
 
 class Arrivals(dg.Config):

@@ -14,11 +14,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, Adapter, Choice, parsers_sql
+from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, FIELDS_OF, Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import RECORD, Reading
 from warehouse.connection import scratch
 from warehouse.contracts import quoted
+from warehouse.landings import Kind
 
 _SAMPLE = 1000
 _SURE = 0.8
@@ -112,12 +113,15 @@ def with_columns(adapter: Adapter, columns: Mapping[str, str], name: str) -> Ada
     Raises:
         IngestError: A field is not one of the contract.
     """
-    fields = dict(adapter.fields)
+    fields, personal = dict(adapter.fields), dict(adapter.personal)
     for key, column in columns.items():
-        _require_field(key, name)
+        _require_field(key, name, adapter.kind)
+        for choice in fields.get(key, ()):
+            if choice.name in personal:
+                personal[column] = personal[choice.name]
         parser = adapter.fields[key][0].parser if key in adapter.fields else DEFAULT_PARSERS.get(key, "text")
         fields[key] = (Choice("column", column, parser),)
-    return replace(adapter, fields=fields)
+    return replace(adapter, fields=fields, personal=personal)
 
 
 def infer(reading: Reading, name: str, source: str, columns: Mapping[str, str], *, observed_at: str | None) -> Inferred:
@@ -263,9 +267,9 @@ def _name_score(column: str, key: str) -> float:
     return 1.0 if names & strong else 0.7 if names & weak else 0.0
 
 
-def _require_field(key: str, name: str) -> None:
-    if key not in FIELDS:
-        raise IngestError(name, f"--map: no field of the contract; there are {', '.join(FIELDS)}", field=key)
+def _require_field(key: str, name: str, kind: Kind = "videos") -> None:
+    if key not in FIELDS_OF[kind]:
+        raise IngestError(name, f"--map: no field of {kind}; there are {', '.join(FIELDS_OF[kind])}", field=key)
 
 
 def _stated(sample: _Sample, columns: Mapping[str, str], name: str) -> dict[str, Found]:

@@ -14,12 +14,13 @@ from typing import TypeVar
 import duckdb
 import pyarrow as pa
 
-from assets.raw import adapters, inference, mapping, readers, slots, store
+from assets.raw import adapters, inference, mapping, personal, readers, slots, store
 from assets.raw.adapters import Adapter
 from assets.raw.errors import IngestError
 from assets.raw.mapping import Mapped
 from assets.raw.readers import Reading
 from assets.raw.store import Kept, files, unfinished
+from resources.secrets import salt
 from resources.settings import Settings, midnight
 from warehouse import landings
 from warehouse.connection import Warehouse
@@ -200,12 +201,12 @@ class Ingestion:
             return landings.find(con, landing_id)
 
     def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
-        paths = _record_paths(name, order, self.home)
-        reading = readers.read(kept.path, name, max_record_bytes=self.settings.max_record_bytes, records=paths)
-        chosen = _choose(reading, name, order, self.home, paths)
-        if reading.format == "json" and chosen.adapter.records != paths:  # as it will be when it is read again
-            paths = chosen.adapter.records
-            reading = readers.read(kept.path, name, max_record_bytes=self.settings.max_record_bytes, records=paths)
+        places = _places(name, order, self.home)
+        reading = self._opened(kept.path, name, *places)
+        chosen = _choose(reading, name, order, self.home, places[0])
+        own = chosen.adapter.records, chosen.adapter.nested
+        if reading.format == "json" and own != places:  # as it will be when it is read again
+            reading = self._opened(kept.path, name, *own)
         landing = Landing(
             landing_id=kept.landing_id,
             source=chosen.adapter.source,
@@ -218,7 +219,14 @@ class Ingestion:
             received_at=existing.received_at if existing else self.now,
             rows_read=reading.count,
         )
-        return _Arrival(landing, existing, chosen, reading)
+        return _Arrival(landing, existing, chosen, self._concealed(reading, chosen.adapter))
+
+    def _opened(self, path: Path, name: str, records: Sequence[str], nested: Sequence[str]) -> Reading:
+        limit = self.settings.max_record_bytes
+        return readers.read(path, name, max_record_bytes=limit, records=records, nested=nested)
+
+    def _concealed(self, reading: Reading, adapter: Adapter) -> Reading:
+        return personal.conceal(reading, adapter.personal, lambda: salt(self.home))
 
     def _known(self, existing: Landing, name: str) -> LandingResult:
         """The same bytes once more: note the name; read again only where the adapter or the decisive name changed."""
@@ -259,8 +267,7 @@ class Ingestion:
         path = store.path_of(self.home, landing.landing_id)
         if not path.exists():
             raise IngestError(landing.names[0], f"its bytes are not in the store any more ({path}); put them back")
-        limit = self.settings.max_record_bytes
-        reading = readers.read(path, landing.names[0], max_record_bytes=limit, records=adapter.records)
+        reading = self._concealed(self._opened(path, landing.names[0], adapter.records, adapter.nested), adapter)
         fresh = replace(
             landing,
             source=adapter.source,
@@ -529,12 +536,13 @@ def _differs(existing: Landing, order: _Order, home: Path) -> bool:
     return adapters.source_of(order.source, home) != existing.source
 
 
-def _record_paths(name: str, order: _Order, home: Path) -> tuple[str, ...]:
+def _places(name: str, order: _Order, home: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Where documents may keep their records, and where these keep further ones."""
     known = adapters.adapters(home)
     named = _named(name, order, known)
     if named is not None:
-        return named.records
-    return tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records))
+        return named.records, named.nested
+    return tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records)), ()
 
 
 def _named(name: str, order: _Order, known: Mapping[str, Adapter]) -> Adapter | None:

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from assets.raw import slots
-from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, Adapter, parsers_sql
+from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, ID, Adapter, parsers_sql
 from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
 from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
 from warehouse.connection import scratch
-from warehouse.contracts import quoted
-from warehouse.landings import Kind
+from warehouse.contracts import quoted, table
+from warehouse.landings import CELLS, Kind
 from warehouse.writer import in_row_groups
 
 # A stated publish time that differs from the id's second by less is the same one, written to the minute.
@@ -126,11 +126,16 @@ def map_landings(
             con.execute(f"CREATE TABLE valid AS SELECT * FROM input WHERE {_VALID}")
         places = slots.find(con, rows, reading, adapter, [arrival.name for arrival in arrivals])
         task = _Task(rows, reading, table, adapter, places, bounds)
-        (_map_videos if kind == "videos" else _map_cells)(con, task)
+        if kind == "videos":
+            _map_videos(con, task)
+        elif kind in _FACTS:
+            _map_facts(con, task, kind)
+        else:
+            _map_cells(con, task)
         _set_aside(con, task)
         mapped = Mapped(_time_source(adapter, places), _ignored(reading, places) if kind == "videos" else ())
     else:
-        con.execute(_NOTHING)
+        con.execute(_NOTHING.format(cells=_no_cells(kind)))
         mapped = Mapped("row" if adapter.observed_at is None else "operator", ())
     con.execute(
         "CREATE TABLE days AS SELECT landing, observed_at::DATE AS day, count(*) AS records "
@@ -171,12 +176,21 @@ def _together(arrivals: Sequence[Arrival]) -> pa.Table:
 
 _NOTHING = """
 CREATE TABLE mapped (landing INTEGER, row_number BIGINT, video_id VARCHAR, observed_at TIMESTAMP, known_at TIMESTAMP);
-CREATE VIEW records AS SELECT *, NULL::VARCHAR AS name, NULL::DOUBLE AS value, NULL::VARCHAR AS text FROM mapped;
+CREATE VIEW records AS SELECT * {cells} FROM mapped;
 CREATE TABLE quarantine AS
 SELECT landing, row_number, reason, NULL::VARCHAR AS field, NULL::VARCHAR AS value, NULL::TIMESTAMP AS observed_at,
     text AS record
 FROM broken;
 """
+
+
+def _no_cells(kind: Kind) -> str:
+    """SQL of the columns that records of a kind have besides those that all have."""
+    if kind not in CELLS:
+        return ""
+    types = {column.name: column.type for column in table(f"raw.{CELLS[kind].table}").columns}
+    nulls = {ours: f"NULL::{types[theirs]}" for ours, theirs in CELLS[kind].columns.items()}
+    return "".join(f", {null} AS {ours}" for ours, null in {"name": "NULL::VARCHAR", **nulls}.items())
 
 
 def _time_source(adapter: Adapter, places: Places) -> str:
@@ -237,17 +251,21 @@ def _video_rows(rows: str, task: _Task, found: Slots, left_over: str = "") -> st
 
 
 def _keyed(rows: str, task: _Task, found: Slots, values: Mapping[str, str]) -> str:
-    """A SELECT of the keys and of further columns, with what tells why a key is missing."""
+    """A SELECT of the keys and of further columns, with what tells why a key is missing.
+
+    What a record is told by is called `video_id` here, also where it is a channel or a comment.
+    """
     if task.adapter.observed_at is not None:
         observed, bad_time = f"TIMESTAMP {literal(task.adapter.observed_at)}", ""
     else:
         observed, bad_time = first(found["observed_at"]), slots.bad(found["observed_at"])
-    ids = {f"id_text_{position}": slot.place.text for position, slot in enumerate(found["video_id"])}
+    told_by = found[ID.get(task.adapter.kind, "video_id")]
+    ids = {f"id_text_{position}": slot.place.text for position, slot in enumerate(told_by)}
     columns = {
         "landing": "__landing",
         "row_number": ROW_NUMBER,
         "position": "__position",
-        "video_id": first(found["video_id"]),
+        "video_id": first(told_by),
         "observed_at": observed,
         "stated_known_at": first(found["known_at"]) if "known_at" in found else "NULL::TIMESTAMP",
         "arrived_at": "__arrived",
@@ -406,6 +424,55 @@ def _measure_value(con: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
     return _NUMBER.format(text) if numbers >= 0.9 * max(total, 1) else "NULL::DOUBLE"
 
 
+# Channels, comments and captions ------------------------------------------------------------------------------------
+
+# Per kind: SQL of the video and of the name over what is read, and the fields that fill the columns of a record.
+_FACTS: Mapping[Kind, tuple[str, str, Mapping[str, str]]] = {
+    "channels": ("''", "video_id", {"channel_id": "channel_id", **{name: name for name in CHANNEL}}),
+    "comments": (
+        "of_video",
+        "video_id",
+        {"comment_id": "comment_id", "author_hash": "author"}
+        | {name: name for name in ("parent_id", "text", "likes", "published_at")},
+    ),
+    "captions": (
+        "video_id",
+        "language || '/' || kind",
+        {"language": "language", "kind": "caption_kind", "text": "text"},
+    ),
+}
+
+
+def _map_facts(con: duckdb.DuckDBPyConnection, task: _Task, kind: Kind) -> None:
+    """Every record becomes one row of the table of its kind."""
+    found = slots.patient(con, task.rows, task.places)
+    video, name, fields = _FACTS[kind]
+    types = {column.name: column.type for column in table(f"raw.{kind}").columns}
+    columns = {
+        ours: first(found[field]) if field in found else f"NULL::{types[CELLS[kind].columns[ours]]}"
+        for ours, field in fields.items()
+    }
+    reason = _key_reason(found, task.bounds)
+    said = [column for column in columns if column != ID.get(kind)]
+    if kind == "comments":
+        columns["of_video"] = first(found["video_id"]) if "video_id" in found else "NULL::VARCHAR"
+        reason += " WHEN of_video IS NULL THEN 'missing_video'"
+    if kind == "captions":
+        columns["kind"] = f"coalesce({columns['kind']}, 'unknown')"
+        reason += " WHEN language IS NULL THEN 'missing_language'"
+        said = ["text"]
+    listed = ", ".join(quoted(column) for column in columns if column != "of_video")
+    con.execute(
+        f"""
+        CREATE TABLE mapped AS
+        SELECT landing, row_number, position, {video} AS video_id, observed_at, known_at, {name} AS name, {listed},
+            {reason} WHEN NOT ({" OR ".join(f"{column} IS NOT NULL" for column in said)}) THEN 'empty_record' END AS reason
+        FROM ({_keyed(task.rows, task, found, columns)});
+        CREATE VIEW records AS SELECT * EXCLUDE (reason, position) FROM mapped WHERE reason IS NULL;
+        """
+    )
+
+
 # What is set aside --------------------------------------------------------------------------------------------------
 
 
@@ -434,6 +501,7 @@ def _set_aside(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     def text(name: str) -> str:
         return f"coalesce({', '.join([*(place.text for place in task.places.get(name, ())), 'NULL::VARCHAR'])})"
 
+    key = ID.get(task.adapter.kind, "video_id")
     judged = con.execute("SELECT position FROM mapped WHERE reason IS NOT NULL").to_arrow_table()["position"]
     chosen = pa.compute.is_in(task.table["__position"], judged.combine_chunks())
     con.register("judged", task.table.filter(chosen))
@@ -444,12 +512,13 @@ def _set_aside(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
         f"""
         CREATE TABLE quarantine AS
         SELECT landing, row_number, reason, field,
-            left(CASE field WHEN 'video_id' THEN {text("video_id")} WHEN 'known_at' THEN {text("known_at")}
+            left(CASE field WHEN {literal(key)} THEN {text(key)} WHEN 'known_at' THEN {text("known_at")}
                 WHEN 'observed_at' THEN {text("observed_at")} END, 200) AS value,
             read_observed_at AS observed_at, {_record(task.reading)} AS record
         FROM judged JOIN (
             SELECT landing, row_number, position, reason, observed_at AS read_observed_at,
-                CASE WHEN reason IN ('missing_id', 'bad_id', 'destroyed_id') THEN 'video_id'
+                CASE WHEN reason IN ('missing_id', 'bad_id', 'destroyed_id') THEN {literal(key)}
+                    WHEN reason = 'missing_video' THEN 'video_id' WHEN reason = 'missing_language' THEN 'language'
                     WHEN reason = 'bad_known_at' THEN 'known_at' WHEN reason <> 'empty_record' THEN 'observed_at' END AS field
             FROM mapped WHERE reason IS NOT NULL
         ) ON position = __position

@@ -148,6 +148,10 @@ CREATE OR REPLACE MACRO parse_status(x) AS
         WHEN 'login_required' THEN 'unavailable' WHEN 'premium_only' THEN 'unavailable'
         WHEN 'subscriber_only' THEN 'unavailable' WHEN 'members_only' THEN 'unavailable' END;
 CREATE OR REPLACE MACRO cheap_status(x) AS parse_status(x);
+-- Captions: written by somebody, or by a machine.
+CREATE OR REPLACE MACRO parse_caption_kind(x) AS
+    CASE WHEN list_contains(['manual', 'standard', 'forced', 'subtitles'], lower(x)) THEN 'manual'
+         WHEN list_contains(['automatic', 'asr', 'automatic_captions'], lower(x)) THEN 'automatic' END;
 -- Of several places that tell a state, those that say more than that it is live come first.
 CREATE OR REPLACE MACRO parse_not_live(x) AS nullif(parse_status(x), 'live');
 -- Whatever only a video that can be seen has, such as its page.

@@ -61,7 +61,9 @@ class Reading:
         return int(self.rows.num_rows) + len(self.broken)
 
 
-def read(path: Path, name: str, *, max_record_bytes: int, records: Sequence[str] = ()) -> Reading:
+def read(
+    path: Path, name: str, *, max_record_bytes: int, records: Sequence[str] = (), nested: Sequence[str] = ()
+) -> Reading:
     """Read a landing.
 
     Args:
@@ -70,6 +72,8 @@ def read(path: Path, name: str, *, max_record_bytes: int, records: Sequence[str]
         max_record_bytes: A longer record is set aside.
         records: Where a JSON document keeps its list of records, such as `items`; the first path that leads to a
             list counts or, where it says `collected_at`, to an object; what is around is the envelope of each record.
+        nested: Where such a record keeps further ones, such as `replies.comments`: these are the records then, and
+            what is around them is `item` of their envelope.
 
     Raises:
         IngestError: The file is Parquet or a JSON document and cannot be opened at all.
@@ -90,7 +94,8 @@ def read(path: Path, name: str, *, max_record_bytes: int, records: Sequence[str]
         head = data[:_HEAD]
     text_head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text_head[:1] in (b"{", b"["):
-        return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, records, truncated)
+        places = _Places(tuple(records), tuple(nested))
+        return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, places, truncated)
     if not text_head:
         return Reading("csv", _numbered(pa.table({}), []), (), _cut_tail(b"", 0) if truncated else [])
     delimiter = _delimiter(text_head)
@@ -346,12 +351,20 @@ def _set_aside_tail(columns: list[list[str]], broken: list[Broken], number: int,
 # JSON ---------------------------------------------------------------------------------------------------------------
 
 
-def _read_json(data: bytes, name: str, limit: int, paths: Sequence[str], truncated: bool) -> Reading:
+@dataclass(frozen=True)
+class _Places:
+    """Where a document keeps its records, and where these keep further ones."""
+
+    records: tuple[str, ...]
+    nested: tuple[str, ...]
+
+
+def _read_json(data: bytes, name: str, limit: int, places: _Places, truncated: bool) -> Reading:
     data = data.removeprefix(b"\xef\xbb\xbf")
     lines = data.split(b"\n")
     first = next(line for line in lines if line.strip())
     if _document(first) is not None and (len([line for line in lines[:1000] if line.strip()]) > 1 or truncated):
-        return _read_json_lines(lines, limit, paths, truncated)
+        return _read_json_lines(lines, limit, places, truncated)
     document = _document(data)
     broken: list[Broken] = []
     if document is None:
@@ -360,10 +373,10 @@ def _read_json(data: bytes, name: str, limit: int, paths: Sequence[str], truncat
             raise IngestError(name, "neither a JSON document nor JSON lines; mend it, or write one record per line")
         broken = [Broken(len(documents) + 1, "truncated" if truncated else "bad_json", _excerpt(data[-1000:]))]
         return _json_reading([(json.dumps(item), "{}") for item in documents], broken)
-    return _json_reading(list(_records(document, paths)), broken)
+    return _json_reading(list(_records(document, places)), broken)
 
 
-def _read_json_lines(lines: list[bytes], limit: int, paths: Sequence[str], truncated: bool) -> Reading:
+def _read_json_lines(lines: list[bytes], limit: int, places: _Places, truncated: bool) -> Reading:
     pairs: list[tuple[str, str]] = []
     broken: list[Broken] = []
     last = lines.pop() if truncated else b""
@@ -382,8 +395,8 @@ def _read_json_lines(lines: list[bytes], limit: int, paths: Sequence[str], trunc
         document = _document(line)
         if not isinstance(document, (dict, list)):
             broken.append(Broken(number, "bad_json", _excerpt(line)))
-        elif _leads(document, paths) is not None:
-            pairs.extend(_records(document, paths))
+        elif _leads(document, places.records) is not None:
+            pairs.extend(_records(document, places))
         else:
             odd = "NaN" in text or "Infinity" in text
             pairs.append((json.dumps(document, ensure_ascii=False) if odd else text.strip(), "{}"))
@@ -431,23 +444,39 @@ def _without(document: dict[str, Any], path: str) -> dict[str, Any]:
     return {**around, key: _without(document[key], below)} if below else around
 
 
-def _records(document: Any, paths: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _records(document: Any, places: _Places) -> Iterator[tuple[str, str]]:
     """Each record of a document with what surrounds it, both as JSON text."""
     if isinstance(document, list):
         for item in document:
-            if _leads(item, paths) is not None:
-                yield from _records(item, paths)
+            if _leads(item, places.records) is not None:
+                yield from _records(item, places)
             else:
                 yield json.dumps(item, ensure_ascii=False), "{}"
         return
-    leads = _leads(document, paths)
-    if leads is not None:
-        path, items = leads
-        envelope = json.dumps(_without(document, path), ensure_ascii=False)
-        for item in items:
-            yield json.dumps(item, ensure_ascii=False), envelope
+    leads = _leads(document, places.records)
+    if leads is None:
+        yield json.dumps(document, ensure_ascii=False), "{}"
         return
-    yield json.dumps(document, ensure_ascii=False), "{}"
+    path, items = leads
+    around = _without(document, path)
+    envelope = json.dumps(around, ensure_ascii=False)
+    for item in items:
+        inner = list(_nested(item, places.nested))
+        if inner:
+            rest = item
+            for place, _ in inner:
+                rest = _without(rest, place)
+            own = json.dumps({**around, "item": rest}, ensure_ascii=False)
+            yield from ((json.dumps(record, ensure_ascii=False), own) for _, each in inner for record in each)
+        else:
+            yield json.dumps(item, ensure_ascii=False), envelope
+
+
+def _nested(item: Any, paths: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    for path in paths:
+        there = _at(item, path)
+        if there and isinstance(there, dict | list):
+            yield path, there if isinstance(there, list) else [there]
 
 
 def _rescue(data: bytes) -> list[Any]:

@@ -13,7 +13,7 @@ from functools import cache
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import Adapter, Choice, parsers_sql
+from assets.raw.adapters import ID, Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import ENVELOPE, RECORD, Reading
 from warehouse.contracts import quoted
@@ -162,12 +162,13 @@ def _text(
 
 def _require_keys(reading: Reading, adapter: Adapter, places: Places, name: str) -> None:
     there = f"it has {', '.join(reading.columns)}" if reading.columns else "its records lack them"
-    if "video_id" not in places:
-        wanted = ", ".join(choice.name for choice in adapter.fields.get("video_id", ()))
+    key = ID.get(adapter.kind, "video_id")
+    if key not in places:
+        wanted = ", ".join(choice.name for choice in adapter.fields.get(key, ()))
         raise IngestError(
             name,
-            f"source {adapter.name} needs one of the columns {wanted}, but {there}; say --map video_id=COLUMN",
-            field="video_id",
+            f"source {adapter.name} needs one of the columns {wanted}, but {there}; say --map {key}=COLUMN",
+            field=key,
         )
     if adapter.observed_at is None and "observed_at" not in places:
         choices = adapter.fields.get("observed_at", ())

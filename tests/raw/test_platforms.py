@@ -9,6 +9,7 @@ import pytest
 from assets.raw import adapters
 from assets.raw.errors import IngestError
 from assets.raw.ingest import replay, reread
+from resources.secrets import hashed, salt
 from tests.raw.conftest import NOW, House
 
 ID = "kpnoibF4eNg"
@@ -147,7 +148,11 @@ def test_tiktok_through_yt_dlp(house: House) -> None:
     said = {
         "id": TIKTOK,
         "extractor": "TikTok",
-        "webpage_url": f"https://www.tiktok.com/@u/video/{TIKTOK}",
+        "webpage_url": f"https://www.tiktok.com/@jane.doe/video/{TIKTOK}",
+        "uploader": "jane.doe",
+        "uploader_url": "https://www.tiktok.com/@jane.doe",
+        "channel": "Jane Doe",
+        "channel_id": "MS4wLjABAAAA",
         "epoch": 1748775600,
         "timestamp": 1744691231,
         "title": "cap",
@@ -162,7 +167,13 @@ def test_tiktok_through_yt_dlp(house: House) -> None:
     assert house.rows("SELECT observed_at, views, shares, saves FROM raw.snapshots") == [
         (datetime(2025, 6, 1, 11), 5000, 2, 1)
     ]
-    assert house.rows("SELECT published_at FROM raw.videos") == [(datetime(2025, 4, 15, 4, 27, 11),)]
+    assert house.rows("SELECT published_at, url, channel_id FROM raw.videos") == [
+        (
+            datetime(2025, 4, 15, 4, 27, 11),
+            f"https://www.tiktok.com/@/video/{TIKTOK}",
+            hashed(salt(house.home), "MS4wLjABAAAA"),
+        )
+    ]
     assert house.rows("SELECT status FROM raw.availability") == [("live",)]
 
 
