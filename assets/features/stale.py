@@ -156,14 +156,16 @@ def _touched_by_records(
         ),
     )
     measured = [target for target in settings.targets.values() if isinstance(target, MeasuredTarget)]
+    oldest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
     longest = max(
-        [_LEVELS_AGE, *(cutoff_age(cutoff) for cutoff in settings.cutoffs)]
-        + [target.horizon + target.tolerance for target in measured if target.horizon is not None]
+        [_LEVELS_AGE, oldest] + [target.horizon + target.tolerance for target in measured if target.horizon is not None]
     )
     variable = [target for target in measured if target.horizon is None]
     sources = {source for target in variable for source in (target.sources or anchors)}
     try:
-        return con.execute(_TOUCHED, {"longest": longest, "variable": sorted(sources)}).fetchall()
+        return con.execute(
+            _TOUCHED, {"longest": longest, "variable": sorted(sources), "oldest": oldest, "history": HISTORY}
+        ).fetchall()
     finally:
         con.unregister("landings")
         con.unregister("anchors")

@@ -101,6 +101,17 @@ def test_a_record_known_later_makes_nothing_stale(built: Warehouse) -> None:
     assert remaining(built) == []
 
 
+def test_what_a_channel_said_on_its_own_bears_on_the_moments_after_it(built: Warehouse) -> None:
+    """Of videos that are young enough for a cutoff to come after it, and those of the 90 days that follow."""
+    RawRows(landing="new").channel("c1", T0 + timedelta(days=6), 1000, video="").write(built)
+    assert set(days_after(30)) <= set(refresh(built))
+    assert rows(built, "channel", video_id="v2")[-1]["channel_subscribers_log"] > 6
+    assert rows(built, "channel", video_id="v1")[-1]["channel_subscribers_log"] is None
+    assert remaining(built) == []
+    RawRows(landing="newer").channel("c1", T0 + timedelta(days=40), 1000, video="").write(built)
+    assert remaining(built) == []
+
+
 def test_an_observation_too_old_for_any_age_makes_nothing_stale(built: Warehouse) -> None:
     raw = RawRows(landing="new").snapshot("v1", T0 + timedelta(days=40), 99)
     raw.write(built)
