@@ -269,7 +269,9 @@ def _name_score(column: str, key: str) -> float:
 
 def _require_field(key: str, name: str, kind: Kind = "videos") -> None:
     if key not in FIELDS_OF[kind]:
-        raise IngestError(name, f"--map: no field of {kind}; there are {', '.join(FIELDS_OF[kind])}", field=key)
+        raise IngestError(
+            name, f"--map: no field of the contract for {kind}; there are {', '.join(FIELDS_OF[kind])}", field=key
+        )
 
 
 def _stated(sample: _Sample, columns: Mapping[str, str], name: str) -> dict[str, Found]:
