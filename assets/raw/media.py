@@ -6,6 +6,7 @@ is read is in `media_folder`, how bytes are read in `resources.media`. No Dagste
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ import pyarrow as pa
 from assets.raw import media_folder, store
 from assets.raw.media_folder import Order, Progress, Record
 from assets.raw.media_rows import arrow_rows, in_batches
+from resources.collectors.ytdlp import collected_media
 from resources.media.fetching import download, host_of
 from resources.media.states import MediaError, Reason, Standing, after_failure
 from resources.media.store import MediaStore
@@ -121,6 +123,28 @@ def ingest_media(
     prepared = prepare_contents(warehouse, settings, now, tell)
     reasons = {**result.pop("doubled"), **media_folder.reasons(records)}
     return {**result, "reasons": reasons, "already_known": already_known, "prepared": prepared}
+
+
+def ingest_collected(
+    warehouse: Warehouse, settings: Settings, *, now: datetime, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Ingests the files that collectors fetched, and takes their folders away; a call that is killed is made good by the next.
+
+    Nobody may collect for the same home meanwhile.
+
+    Returns:
+        What `ingest_media` returns, for each source that has files.
+
+    Raises:
+        IngestError: A folder cannot be read or the disk is full; what was ingested before is kept.
+    """
+    results = []
+    for source, (folder, index) in collected_media(warehouse.home).items():
+        results.append(
+            ingest_media(warehouse, settings, folder, source=source, index=index, now=now, progress=progress)
+        )
+        shutil.rmtree(folder)
+    return results
 
 
 def _keep_manifest(home: Path, said: bytes) -> store.Kept:

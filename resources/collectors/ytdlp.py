@@ -495,14 +495,14 @@ def collecting_folder(home: Path, name: str) -> Path:
 def collected_media(home: Path) -> dict[str, tuple[Path, Path]]:
     """Source -> folder of files that were fetched and not ingested yet, and its index of path, video_id, kind, observed_at.
 
-    They are what `assets.raw.media.ingest_media` takes; a folder is removed when that has returned.
+    They are what `assets.raw.media.ingest_media` takes.
     """
     folders = sorted((home / "collecting" / "media").glob("*/index.jsonl"))
     return {index.parent.name: (index.parent, index) for index in folders}
 
 
 def keep_media(home: Path, source: str, folder: Path, video_id: str, now: datetime) -> list[Path]:
-    """Moves the finished files of a video to where they are ingested from, and notes each in the index."""
+    """Notes the finished files of a video in the index, then moves each to where it is ingested from."""
     target = home / "collecting" / "media" / source
     target.mkdir(parents=True, exist_ok=True)
     moved = []
@@ -511,12 +511,12 @@ def keep_media(home: Path, source: str, folder: Path, video_id: str, now: dateti
         if kind is None:
             continue
         place = target / f"{now:%Y%m%dT%H%M%S}-{path.name}"
-        os.replace(path, place)
         row = {"path": place.name, "video_id": video_id, "kind": kind, "observed_at": f"{now.isoformat()}Z"}
         with (target / "index.jsonl").open("a", encoding="utf-8") as index:
             index.write(json.dumps(row) + "\n")
             index.flush()
             os.fsync(index.fileno())
+        os.replace(path, place)
         moved.append(place)
     return moved
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from assets.raw.media import ingest_media
+from assets.raw.media import ingest_collected
 from resources.collectors import links, ytdlp
 from resources.collectors.base import CollectError, Order
 from resources.collectors.ytdlp import TIKTOK, YOUTUBE, Pauses, YtDlp, captions, collected_media, failure_of, landed
@@ -77,14 +77,23 @@ def test_files_are_what_the_media_store_takes(site: Place) -> None:
     (folder / "one-1.mp4.part").write_bytes(b"what a killed run left")
     replies, missed, error = run(generic(site), Order(videos=("one-1",), parts=EVERY))
     assert (len(replies), missed, error) == (1, [], None)
-    ((source, (media, index)),) = collected_media(site.home).items()
+    ((_, (media, index)),) = collected_media(site.home).items()
     rows = [json.loads(line) for line in index.read_text().splitlines()]
     assert {(row["kind"], row["video_id"], row["observed_at"]) for row in rows} == {
         (kind, "one-1", f"{NOW.isoformat()}Z") for kind in ("thumbnail", "video")
     }
-    settings = load_settings(site.home)
-    result = ingest_media(Warehouse(site.home), settings, media, source=source, index=index, now=NOW)
-    assert (result["accepted"], result["quarantined"]) == (2, 0)
+    warehouse, settings = Warehouse(site.home), load_settings(site.home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("assets.raw.media.shutil", None)
+        with pytest.raises(AttributeError):  # killed before the folder is taken away
+            ingest_collected(warehouse, settings, now=NOW)
+    (result,) = ingest_collected(warehouse, settings, now=NOW)
+    assert (result["accepted"], result["quarantined"], result["already_known"]) == (2, 0, True)
+    assert not media.exists() and ingest_collected(warehouse, settings, now=NOW) == []
+    kinds = warehouse.query(
+        "SELECT kind, state FROM raw.media WHERE source = 'youtube' AND video_id = 'one-1' ORDER BY 1"
+    )
+    assert kinds.to_pylist() == [{"kind": "thumbnail", "state": "done"}, {"kind": "video", "state": "done"}]
 
 
 def test_a_file_that_cannot_be_had_costs_nothing_but_itself(site: Place) -> None:
