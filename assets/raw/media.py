@@ -22,7 +22,7 @@ from assets.raw import media_folder, store
 from assets.raw.media_folder import Order, Progress, Record
 from assets.raw.media_rows import arrow_rows, in_batches
 from resources.collectors.ytdlp import collected_media
-from resources.media.fetching import download, host_of
+from resources.media.fetching import Pace, download, host_of
 from resources.media.states import MediaError, Reason, Standing, after_failure
 from resources.media.store import MediaStore
 from resources.settings import Settings
@@ -40,6 +40,7 @@ _CONTRACT = hashlib.sha256(
 ).hexdigest()[:12]
 _FETCHED_AT_ONCE = 250
 _FETCH_THREADS = 8
+_HOST_INTERVAL_S = 0.05
 # What one item is: a video's reference to bytes. `position` follows from the others.
 _CLAIM = "source, video_id, kind, uri, content_id"
 _CONTEST = f"""
@@ -321,7 +322,7 @@ def fetch_thumbnails(
     if "thumbnail" not in settings.media.fetch:
         return counts
     tell = progress or (lambda line: None)
-    get = fetch or (lambda url: download(url, settings.media.max_bytes))
+    get = fetch or _paced(settings.media.max_bytes)
     counts["new"] = _open_thumbnails(warehouse, now)
     due = _due(warehouse, now, limit)
     urls = list(due)
@@ -335,6 +336,17 @@ def fetch_thumbnails(
             counts[outcome] += 1
         tell(f"{min(start + _FETCHED_AT_ONCE, len(urls)):,} of {len(urls):,} thumbnails tried")
     return counts
+
+
+def _paced(max_bytes: int) -> Fetch:
+    """Downloads that keep apart what they ask of one host."""
+    pace = Pace(_HOST_INTERVAL_S)
+
+    def get(url: str) -> bytes:
+        pace.take_turn(host_of(url))
+        return download(url, max_bytes)
+
+    return get
 
 
 def _open_thumbnails(warehouse: Warehouse, now: datetime) -> int:

@@ -8,7 +8,6 @@ headers only, and into no error and no log.
 import json
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from datetime import timedelta
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 from urllib.robotparser import RobotFileParser
 
 from resources.collectors.base import CollectError
-from resources.media.fetching import MOST_HOPS, Answer, exchange, host_of, next_hop
+from resources.media.fetching import MOST_HOPS, Answer, Pace, exchange, host_of, next_hop
 from resources.media.states import MediaError, Reason, reason_of_status
 from resources.secrets import redact
 
@@ -59,16 +58,12 @@ class Client:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.max_tries = max_tries
-        self._interval_s = interval_s
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
         self._robots_exempt = frozenset(robots_exempt)
-        self._monotonic = monotonic
         self._sleep = sleep
         self._jitter = jitter
-        self._lock = threading.Lock()
-        self._free_at: dict[str, float] = {}
-        self._intervals: dict[str, float] = {}
+        self._pace = Pace(interval_s, monotonic=monotonic, sleep=sleep)
         self._robots: dict[str, RobotFileParser] = {}
 
     def get(
@@ -109,7 +104,8 @@ class Client:
                 failure = error
             wait_s = self._wait_s(failure, attempt)
             if failure.reason is Reason.RATE_LIMITED:
-                self._hold(host_of(url), wait_s)
+                self._pace.hold(host_of(url), wait_s)
+            wait_s += self._jitter() * min(wait_s, _FIRST_WAIT_S)
             if not failure.reason.retryable or attempt == self.max_tries or wait_s > _LONGEST_WAIT_S:
                 break
             _LOG.info("%s: try %d of %d in %.1f s: %s", host_of(url), attempt + 1, self.max_tries, wait_s, failure)
@@ -131,7 +127,7 @@ class Client:
             at_home = _origin(url) == home
             if not (api and at_home):
                 self._obey_robots(url)
-            self._take_turn(host_of(url))
+            self._pace.take_turn(host_of(url), _LONGEST_WAIT_S)
             before()
             sent = {**headers, **(credentials if at_home else {})}
             answer = exchange(url, sent, self._max_bytes, self._timeout_s)
@@ -141,33 +137,11 @@ class Client:
                 return answer
             url = onward
 
-    # The rate -----------------------------------------------------------------------------------------------------------
-
-    def _take_turn(self, host: str) -> None:
-        """Waits until the host may be asked again."""
-        with self._lock:
-            now = self._monotonic()
-            at = max(now, self._free_at.get(host, now))
-            if at - now > _LONGEST_WAIT_S + self._interval(host):
-                rest = timedelta(seconds=round(at - now))
-                raise CollectError(Reason.RATE_LIMITED, f"{host} asks to be left alone for {rest}", rest)
-            self._free_at[host] = at + self._interval(host)
-        if at > now:
-            self._sleep(at - now)
-
-    def _hold(self, host: str, wait_s: float) -> None:
-        with self._lock:
-            self._free_at[host] = max(self._free_at.get(host, 0.0), self._monotonic() + wait_s)
-
-    def _interval(self, host: str) -> float:
-        return self._intervals.get(host, self._interval_s)
-
     def _wait_s(self, failure: CollectError, attempt: int) -> float:
-        """Seconds until the next try: what the host asked for, else 1, 2, 4, ..., each with jitter."""
+        """Seconds until the next try: what the host asked for, else 1, 2, 4, ..."""
         if failure.retry_after is not None:
-            asked = min(max(failure.retry_after, timedelta(0)), _LONGEST_ASKED)
-            return asked.total_seconds() + self._jitter()
-        return _FIRST_WAIT_S * 2.0 ** (attempt - 1) * (0.5 + self._jitter())
+            return min(max(failure.retry_after, timedelta(0)), _LONGEST_ASKED).total_seconds()
+        return _FIRST_WAIT_S * 2.0 ** (attempt - 1)
 
     # robots.txt ---------------------------------------------------------------------------------------------------------
 
@@ -190,7 +164,7 @@ class Client:
             rules = self.get(f"{origin}/robots.txt", _as_rules, api=True)
             delay = rules.crawl_delay(AGENT)
             if delay:
-                self._intervals[host_of(origin)] = max(float(delay), self._interval_s)
+                self._pace.slow_down(host_of(origin), float(delay))
             self._robots[origin] = rules
         return self._robots[origin]
 

@@ -1,12 +1,13 @@
 """Fetching bytes from a URL: the bytes, or a reason in the taxonomy. What they are is not looked at here.
 
-Being polite to a host (its rate, its robots.txt, further tries) is the business of who calls.
+A `Pace` keeps requests to a host apart; further tries and robots.txt are the business of who calls.
 """
 
 import http.client
+import threading
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import Message
@@ -58,6 +59,56 @@ class Answer:
             return parsedate_to_datetime(stated) - parsedate_to_datetime(self.headers.get("Date", ""))
         except (ValueError, TypeError):
             return None
+
+
+class Pace:
+    """Keeps requests to a host apart; may be used by several threads.
+
+    Args:
+        interval_s: Seconds between two requests to a host.
+        monotonic: Seconds that never go back.
+        sleep: Waits for so many seconds.
+    """
+
+    def __init__(
+        self,
+        interval_s: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._interval_s = interval_s
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._free_at: dict[str, float] = {}
+        self._intervals: dict[str, float] = {}
+
+    def take_turn(self, host: str, longest_s: float = 3600.0) -> None:
+        """Waits until the host may be asked again.
+
+        Raises:
+            MediaError: `rate-limited`: it asked to be left alone for longer than `longest_s`; nothing was waited for.
+        """
+        with self._lock:
+            now = self._monotonic()
+            at = max(now, self._free_at.get(host, now))
+            interval = self._intervals.get(host, self._interval_s)
+            if at - now > longest_s + interval:
+                rest = timedelta(seconds=at - now)
+                raise MediaError(Reason.RATE_LIMITED, f"{host} asks to be left alone for {round(at - now)} s", rest)
+            self._free_at[host] = at + interval
+        if at > now:
+            self._sleep(at - now)
+
+    def hold(self, host: str, seconds: float) -> None:
+        """Leaves a host alone for so long from now."""
+        with self._lock:
+            self._free_at[host] = max(self._free_at.get(host, 0.0), self._monotonic() + seconds)
+
+    def slow_down(self, host: str, interval_s: float) -> None:
+        """Makes the interval of a host a longer one."""
+        self._intervals[host] = max(interval_s, self._interval_s)
 
 
 def download(url: str, max_bytes: int, timeout_s: float = 20.0) -> bytes:

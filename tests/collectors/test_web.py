@@ -48,7 +48,7 @@ def test_a_host_is_given_the_time_that_it_asks_for(place: Place) -> None:
 def test_waits_grow_and_are_never_shorter_than_the_interval(place: Place) -> None:
     place.world.faults = failing("error", "error")  # type: ignore[assignment]
     ask(place)
-    assert [later.at - earlier.at for earlier, later in pairwise(place.server.asked)] == [1.0, 2.0]
+    assert [later.at - earlier.at for earlier, later in pairwise(place.server.asked)] == [1.5, 2.5]
 
 
 def test_a_host_that_asks_for_hours_is_left_alone(place: Place) -> None:
