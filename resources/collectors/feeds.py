@@ -67,7 +67,7 @@ class ChannelFeeds:
                 continue
             if feed is not None:
                 yield Reply("youtube_rss", envelope(self.clock(), {"feed": url}, feed))
-                self.etags.note({url: etag})
+                self.etags.note({url: (etag, None)})
         if refused is not None:
             raise refused
 
@@ -111,7 +111,7 @@ class FileFeed:
             address = redact(self.url.partition("?")[0])
             line = envelope(self.clock(), {"feed": self.name, "url": address}, {"bytes": len(body)})
             yield Reply(self.source, line, body=body, suffix=suffix)
-            self.etags.note({self.url: etag})
+            self.etags.note({self.url: (etag, None)})
 
 
 def _not_here(order: Order, why: str) -> Iterator[Missed]:

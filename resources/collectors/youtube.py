@@ -9,6 +9,7 @@ Short, nor whether one that it no longer gives is private or removed: such a one
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -25,7 +26,7 @@ from resources.collectors.base import (
     envelope,
     state_line,
 )
-from resources.collectors.etags import Etags
+from resources.collectors.etags import Etags, Noted
 from resources.collectors.web import Client, as_json, refused, where
 from resources.media.fetching import Answer
 from resources.media.states import Reason
@@ -162,15 +163,15 @@ class _Run:
     closed: dict[str, CollectError] = field(default_factory=dict)
     fatal: CollectError | None = None
     failures_in_a_row: int = 0
-    landed_lists: dict[str, str | None] = field(default_factory=dict)
+    landed_lists: dict[str, Noted] = field(default_factory=dict)
 
     def replies(self) -> Iterator[Reply | Missed]:
         self.videos.update(dict.fromkeys(self.order.videos))
-        missed = False
+        whole = "videos" in self.order.parts
         for said in self._parts():
-            missed = missed or isinstance(said, Missed)
+            whole = whole and not (isinstance(said, Missed) and said.part == "videos")
             yield said
-        if not missed:
+        if whole:
             self.api.etags.note(self.landed_lists)
 
     def _parts(self) -> Iterator[Reply | Missed]:
@@ -235,20 +236,24 @@ class _Run:
         asked = {"part": "contentDetails", "playlistId": f"UU{channel[2:]}", "maxResults": _BATCH}
         asked["fields"] = "kind,nextPageToken,items(contentDetails(videoId,videoPublishedAt))"
         url = self._url("playlistItems", asked)
+        known = self.api.etags.get(url, self.order.since) if "videos" in self.order.parts else None
+        first_etag, oldest = None, ""
         for page in range(self.api.pages):
-            answer, etag = self._get("playlistItems", asked, _UNITS, self.api.etags.get(url) if page == 0 else None)
+            answer, etag = self._get("playlistItems", asked, _UNITS, known if page == 0 else None)
             if answer is None:
                 return
-            if page == 0:
-                self.landed_lists[url] = etag
-            dates = []
+            first_etag = etag if page == 0 else first_etag
             for item in _items(answer, "playlistItem"):
-                dates.append(str((item.get("contentDetails") or {}).get("videoPublishedAt") or ""))
-                if not self._too_old(dates[-1]):
+                oldest = str(_inside(item, "contentDetails").get("videoPublishedAt") or "")
+                if not self._too_old(oldest):
                     yield _text(item, "contentDetails", "videoId")
-            if not answer.get("nextPageToken") or self.order.since is None or self._too_old(min(dates, default="")):
-                return
-            asked = {**asked, "pageToken": answer["nextPageToken"]}
+            onward = answer.get("nextPageToken")
+            if not onward or self.order.since is None or self._too_old(oldest):
+                break
+            asked = {**asked, "pageToken": onward}
+        unread = bool(onward) and not self._too_old(oldest)
+        reaches = datetime.fromisoformat(oldest[:19]) if unread and oldest else self.order.since
+        self.landed_lists[url] = (first_etag, reaches)
 
     def _look_at_videos(self) -> Iterator[Reply | Missed]:
         for ids in batches(self.videos, _BATCH):

@@ -57,6 +57,14 @@ def test_what_was_not_kept_is_fetched_again(place: Place) -> None:
     assert len(run(file_feed(place, "/panel.csv"), Order())[0]) == 1
 
 
+@pytest.mark.parametrize("held", [b"", b"[1]", b'{"a": "b"}', b"{"])
+def test_a_broken_file_of_etags_costs_one_answer(place: Place, held: bytes) -> None:
+    place.world.files["/panel.csv"] = b"video_id\n1\n"
+    (place.home / "collecting").mkdir()
+    (place.home / "collecting" / "etags.json").write_bytes(held)
+    assert [len(run(file_feed(place, "/panel.csv"), Order())[0]) for _ in range(2)] == [1, 0]
+
+
 def test_entities_and_broken_feeds_are_refused() -> None:
     with pytest.raises(CollectError, match="unexpected: host: a feed that declares entities"):
         parse_feed(BILLION_LAUGHS, "host")

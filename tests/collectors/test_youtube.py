@@ -85,6 +85,22 @@ def test_a_list_that_has_not_changed_is_not_sent_again_but_counts_are_observed_a
     assert not any(asked.headers.get("If-None-Match") for asked in place.server.asked if asked.path.endswith("/videos"))
 
 
+def test_an_unchanged_list_is_sent_again_to_who_looks_further_back_or_never_looked_at_its_videos(place: Place) -> None:
+    day, week = NOW - timedelta(hours=1), NOW - timedelta(days=7)
+
+    def listed(**how: Any) -> int:
+        return len(states(run(place.api(), Order(channels=(TWO,), **how))[0]))
+
+    assert listed(parts=frozenset({"channels"})) == 0
+    assert [listed(since=day), listed(since=day), listed(since=week), listed(since=day)] == [2, 0, 3, 0]
+    assert [listed(), listed(), listed(since=week)] == [3, 0, 0]
+
+
+def test_pages_that_were_not_read_are_not_taken_for_landed(place: Place) -> None:
+    first, later = Order(channels=(ONE,)), Order(channels=(ONE,), since=NOW - timedelta(days=7))
+    assert [len(states(run(place.api(), order)[0])) for order in (first, later, later)] == [50, 70, 0]
+
+
 def test_what_was_listed_and_not_looked_at_is_listed_again(place: Place) -> None:
     place.world.faults = lambda asked, attempt: "changed" if asked.path.endswith("/videos") and attempt == 1 else None
     _, missed, _ = run(place.api(), Order(channels=(TWO,)))
