@@ -17,6 +17,7 @@ INGESTED = tuple(f"raw.{name}" for name in DAILY_TABLES)
 BESIDE = {
     "raw.landing_days": "raw.landings",
     "raw.duplicates": "raw.landings",
+    "raw.quota": "raw.collections",
     "embeddings.failures": "embeddings.encoders",
     "embeddings.fusions": "embeddings.fused",
     "models.curves": "models.runs",
@@ -47,9 +48,9 @@ def contract_check(full_name: str, on: str | None = None) -> dg.AssetChecksDefin
 
 
 def _written_by_landings(full_name: str) -> list[dg.AssetKey]:
-    """Ingestion writes the raw days without being their asset: where it runs, their checks come after it."""
-    landings = dg.AssetKey(["raw", "landings"])
-    return [landings] if full_name in INGESTED else []
+    """Ingestion and collection write the raw days without being their asset: where they run, their checks come after them."""
+    writers = [dg.AssetKey(["raw", "landings"]), dg.AssetKey(["raw", "collections"])]
+    return writers if full_name in INGESTED else []
 
 
 def violations(home: Home, declared: Table) -> tuple[int, dict[str, int]]:

@@ -5,7 +5,6 @@ Wiring only; reading, parsing and resolving are in the modules beside this one.
 
 import fcntl
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
@@ -22,7 +21,7 @@ from assets.policies import OWNER, columns_metadata, describe, markdown, retry
 from assets.raw import unreported
 from assets.raw.errors import IngestError
 from assets.raw.ingest import LandingResult, ingest_all, reread_all
-from assets.raw.store import files, unfinished
+from assets.raw.store import files, refuse, unfinished
 from resources.home import Home
 from warehouse.connection import Warehouse
 
@@ -30,7 +29,7 @@ _READING = hashlib.sha256(
     b"".join(
         path.read_bytes()
         for path in sorted(Path(__file__).parent.rglob("*"))
-        if path.suffix in (".py", ".sql", ".yaml")
+        if path.suffix in (".py", ".sql", ".yaml") and "collection" not in path.parts
     )
 ).hexdigest()[:12]
 DAILY_TABLES = ("videos", "snapshots", "channels", "comments", "captions", "metrics", "labels", "availability")
@@ -46,7 +45,13 @@ class Arrivals(dg.Config):
 @dg.multi_asset(
     name="landings",
     specs=[
-        dg.AssetSpec(["raw", "landings"], group_name="raw", code_version=_READING, **describe("raw.landings")),
+        dg.AssetSpec(
+            ["raw", "landings"],
+            group_name="raw",
+            code_version=_READING,
+            deps=[["raw", "collections"]],
+            **describe("raw.landings"),
+        ),
         dg.AssetSpec(
             ["raw", "quarantine"],
             group_name="raw",
@@ -209,10 +214,7 @@ def waiting(inbox: Path) -> list[Path]:
 def _refuse(home: Home, path: Path, error: IngestError) -> None:
     if not path.is_relative_to(home.inbox):
         raise dg.Failure(str(error), allow_retries=False) from error
-    home.refused.mkdir(parents=True, exist_ok=True)
-    name = path.name if not (home.refused / path.name).exists() else f"{path.stat().st_mtime_ns}-{path.name}"
-    (home.refused / f"{name}.why").write_text(f"{error}\n")
-    shutil.move(path, home.refused / name)
+    refuse(home.folder, path, error)
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:

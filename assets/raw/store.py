@@ -6,6 +6,7 @@ A file is there whole or not at all. What is in it is not known here.
 import contextlib
 import hashlib
 import os
+import shutil
 import time
 import uuid
 from dataclasses import dataclass
@@ -95,6 +96,15 @@ def keep(home: Path, path: Path) -> Kept:
     finally:
         with contextlib.suppress(OSError):
             incoming.unlink(missing_ok=True)
+
+
+def refuse(home: Path, path: Path, error: IngestError) -> None:
+    """Put a file that cannot be read at all aside, beside a text that says why."""
+    refused = home / "refused"
+    refused.mkdir(parents=True, exist_ok=True)
+    name = path.name if not (refused / path.name).exists() else f"{path.stat().st_mtime_ns}-{path.name}"
+    (refused / f"{name}.why").write_text(f"{error}\n")
+    shutil.move(path, refused / name)
 
 
 def _copy(path: Path, incoming: Path) -> str:
