@@ -281,6 +281,93 @@ def _landing_line(path: Path, result: Any) -> str:
 
 
 @app.command()
+def collect(
+    link: Annotated[list[str] | None, typer.Argument(help="Links to videos or channels, in any form, or ids.")] = None,
+    topic: Annotated[list[str] | None, typer.Option(help="What to search for, repeatable.")] = None,
+    channel: Annotated[list[str] | None, typer.Option(help="Channel (id, @handle or link), repeatable.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="A source of upswell.yaml: what its schedule would do now.")
+    ] = None,
+    collector: Annotated[
+        str | None,
+        typer.Option(help="youtube_api, yt_dlp, tiktok or youtube_rss; else the one of the settings, or yt-dlp."),
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help="What is wanted, comma between: videos, channels, comments, captions, media.")
+    ] = "videos,channels",
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Collect now: a topic, a channel, links, or what a source of the settings has due."""
+    from orchestration.collection import orders
+    from orchestration.runs import Runs
+
+    folder = use_home(home)
+    settings = load_settings(folder)
+    configs = orders(settings, link or [], channel or [], topic or [], source, collector, parts)
+    if not configs:
+        raise UsageError(
+            "nothing is asked for: name a link, --topic, --channel or --source; see upswell collect --help"
+        )
+    runs = Runs(folder)
+    ids = [runs.collect(config)["run_id"] for config in configs]
+    names = (
+        "collector",
+        "state",
+        "asked",
+        "fetched",
+        "live",
+        "private",
+        "removed",
+        "unavailable",
+        "landings",
+        "detail",
+    )
+    rows = runs.home.warehouse.query(
+        f"SELECT {', '.join(names)}, len(missed) AS missed, run_id FROM raw.collections WHERE list_contains($ids, run_id)",
+        {"ids": ids},
+    ).to_pylist()
+    if json_:
+        print_json(rows)
+        return
+    shown = [{**row, "landings": ", ".join(row["landings"] or [])} for row in rows]
+    print_table([{name: row[name] for name in (*names, "missed") if row[name] not in (None, "")} for row in shown])
+
+
+@app.command()
+def plan(
+    n: Annotated[int, typer.Option("-n", help="Videos to list per source.", min=0)] = 10,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """What the sources of the settings will be asked for next, and why; asks nobody."""
+    from orchestration.collection import intentions
+
+    warehouse, settings = opened(home)
+    found = intentions(warehouse, settings, n)
+    if json_:
+        print_json(found)
+        return
+    if not found:
+        people.print("nothing is collected: collect.sources of upswell.yaml names no source")
+    for one in found:
+        _print_intention(one)
+
+
+def _print_intention(one: Mapping[str, Any]) -> None:
+    held = f" · [red]{one['held']}[/red]" if one["held"] else ""
+    Console(soft_wrap=True).print(
+        f"[bold]{one['source']}[/bold] ({one['collector']}), next run {one['next_run']:%Y-%m-%d %H:%M} UTC{held}\n"
+        f"  topics: {', '.join(one['topics']) or 'none'} · channels: {', '.join(one['channels']) or 'none'}\n"
+        f"  {one['due']:,} videos are due, {one['asked']:,} fit into this run"
+    )
+    if one["quota"]:
+        print_table(one["quota"], title="Quota, units")
+    if one["videos"]:
+        print_table(one["videos"], title="Due, the most telling first")
+
+
+@app.command()
 def run(home: HomeOption = None, json_: JsonOption = False) -> None:
     """Whatever is missing, or whose inputs, settings or code have changed; a second call does nothing."""
     from assets.evaluations.assets import Grid

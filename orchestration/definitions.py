@@ -26,12 +26,15 @@ from assets.features.build import TABLES
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
+from assets.raw.collection import assets as collection
+from assets.raw.collection.checks import fresh_sources
 from assets.serving import assets as serving
 from orchestration import jobs, schedules
 from orchestration.progress import progress_logger
 from resources.home import Home
 from resources.settings import default_home
 from sensors.arrivals import arrivals_sensor
+from sensors.failures import failure_sensor
 from sensors.landings import landing_sensor
 from sensors.refresh import chain_sensor
 from sensors.training import gate_sensor, training_sensor
@@ -39,6 +42,7 @@ from sensors.training import gate_sensor, training_sensor
 CHECKED = [
     "raw.landings",
     "raw.quarantine",
+    "raw.collections",
     *(f"raw.{name}" for name in raw.DAILY_TABLES),
     *(f"features.{name}" for name in TABLES),
     "raw.media",
@@ -61,6 +65,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
     """All definitions of the home that `UPSWELL_HOME` names, with resources replaced where told."""
     return dg.Definitions(
         assets=[
+            collection.collections,
             raw.landings,
             raw.raw_days,
             raw.lineage_columns,
@@ -82,15 +87,23 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             serving.published_snapshot,
             serving.mlflow,
         ],
-        asset_checks=[*table_checks(CHECKED), *embedding_checks, *cluster_checks, *evaluation_checks, *learning_checks],
+        asset_checks=[
+            *table_checks(CHECKED),
+            fresh_sources,
+            *embedding_checks,
+            *cluster_checks,
+            *evaluation_checks,
+            *learning_checks,
+        ],
         jobs=jobs.ALL,
-        schedules=schedules.ALL,
+        schedules=[*schedules.ALL, *schedules.collections()],
         sensors=[
             landing_sensor(jobs.ingestion.name),
             arrivals_sensor({job.name: job for job in jobs.ALL}, jobs.ingestion.name, jobs.CHAIN_TAG),
             chain_sensor({job.name: job for job in jobs.ALL}, jobs.CHAIN_TAG),
             training_sensor(jobs.training, jobs.CHAIN_TAG),
             gate_sensor(jobs.gate, jobs.training.name, jobs.CHAIN_TAG),
+            failure_sensor(),
         ],
         resources={"home": Home(path=str(default_home())), **(resource_overrides or {})},
         executor=dg.in_process_executor,

@@ -4,6 +4,7 @@ A job per stage, since a run has one kind of partition: none, days, or weekly or
 """
 
 import dagster as dg
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
 from assets.evaluations.assets import BACKTEST_TABLES
 from assets.evaluations.learning.assets import LEDGER_TABLES
@@ -16,10 +17,17 @@ CHAIN_TAG = "upswell/chain"
 SNAPSHOT, MLFLOW = ["serving", "snapshot"], ["serving", "mlflow"]
 _RAW_DAYS = [dg.AssetKey(["raw", name]) for name in DAILY_TABLES]
 
+collection = dg.define_asset_job(
+    "collection",
+    selection=dg.AssetSelection.assets(["raw", "collections"])
+    | dg.AssetSelection.checks_for_assets(["raw", "collections"], *_RAW_DAYS),
+    description="Asks one source for what is due or wanted; every reply becomes a landing and rows of the raw tables.",
+    tags={RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false"},  # a run is tried again only where its process was lost
+)
 ingestion = dg.define_asset_job(
     "ingestion",
     selection=dg.AssetSelection.assets(["raw", "landings"], ["raw", "quarantine"], ["lineage", "columns"], SNAPSHOT)
-    | dg.AssetSelection.checks_for_assets(*_RAW_DAYS),
+    | dg.AssetSelection.checks_for_assets(["raw", "collections"], *_RAW_DAYS),
     description="Every complete file of the inbox becomes a landing and rows of the raw tables.",
 )
 raw_days = dg.define_asset_job(
@@ -70,4 +78,4 @@ evaluation = dg.define_asset_job(
     ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )
-ALL = [ingestion, raw_days, features, content, ledger, training, gate, search, backtests, evaluation]
+ALL = [collection, ingestion, raw_days, features, content, ledger, training, gate, search, backtests, evaluation]

@@ -68,6 +68,10 @@ class Runs:
         config = {"ops": {"landings": {"config": {"paths": [str(path) for path in chosen]}}}}
         return [self.execute("ingestion", config=config)] if chosen else []
 
+    def collect(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Collects what somebody asks for, in the form of the configuration of `raw/collections`."""
+        return self.execute("collection", config={"ops": {"raw__collections": {"config": dict(wanted)}}})
+
     def build_features(self) -> list[dict[str, Any]]:
         """Rebuilds the stale days of the feature tables, one run per range."""
         return [self.execute("features", tags=range_tags(*days)) for days in stale_ranges(self.home)]

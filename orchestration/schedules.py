@@ -1,9 +1,13 @@
-"""When stages run by themselves: ingestion every hour, everything that is stale every night (UTC)."""
+"""When stages run by themselves: sources as the settings say, ingestion every hour, everything that is stale every night (UTC)."""
+
+from datetime import UTC
 
 import dagster as dg
 
-from orchestration.jobs import CHAIN_TAG, features, ingestion
+from orchestration.jobs import CHAIN_TAG, collection, features, ingestion
+from resources import clock
 from resources.home import Home
+from resources.settings import CollectedSource, default_home, load_settings
 from sensors.refresh import nightly_requests
 
 hourly_ingestion = dg.ScheduleDefinition(
@@ -26,6 +30,37 @@ def nightly_refresh(context: dg.ScheduleEvaluationContext, home: Home) -> list[d
     """One features run per range of stale days."""
     requests = nightly_requests(home, {CHAIN_TAG: context.scheduled_execution_time.strftime("%Y%m%dT%H%M")})
     return requests or dg.SkipReason("everything is up to date")
+
+
+SOURCE_TAG = "upswell/source"
+"""On the runs of a schedule that collects: which source of the settings."""
+
+
+def collections() -> list[dg.ScheduleDefinition]:
+    """A schedule for each source of the settings of the home; a changed file counts when definitions are loaded again."""
+    return [_collection(name, source) for name, source in load_settings(default_home()).collect.sources.items()]
+
+
+def _collection(name: str, source: CollectedSource) -> dg.ScheduleDefinition:
+    @dg.schedule(
+        name=f"collect_{name}",
+        job=collection,
+        cron_schedule=source.cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Collects {name} with {source.collector}: what the settings name, and what is due.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext, home: Home) -> dg.RunRequest | dg.SkipReason:
+        if clock.mode(home.folder) == "replay":
+            return dg.SkipReason("the home is on its replay clock")
+        tick = context.scheduled_execution_time.astimezone(UTC).replace(tzinfo=None)
+        if home.now() - tick >= source.every:
+            return dg.SkipReason("missed while nothing ran; the next tick takes up what is due")
+        return dg.RunRequest(
+            run_config={"ops": {"raw__collections": {"config": {"source": name}}}}, tags={SOURCE_TAG: name}
+        )
+
+    return schedule
 
 
 ALL = [hourly_ingestion, nightly_refresh]

@@ -70,6 +70,7 @@ def test_every_declared_table_has_a_blocking_contract_check(definitions: dg.Defi
     beside = {
         "raw.landing_days": "raw/landings:landing_days_contract",
         "raw.duplicates": "raw/landings:duplicates_contract",
+        "raw.quota": "raw/collections:quota_contract",
         "embeddings.failures": "embeddings/encoders:failures_contract",
         "embeddings.fusions": "embeddings/fused:fusions_contract",
         "models.curves": "models/runs:curves_contract",
