@@ -5,6 +5,7 @@ robots.txt. What is landed is its info without addresses that carry a signature,
 TikTok with a hash where the person was. Files go to a folder of the home that `collected_media` names.
 """
 
+import io
 import json
 import logging
 import os
@@ -202,8 +203,6 @@ class YtDlp:
         """The cookies as a text, so that yt-dlp does not write its own back to the file."""
         if self._cookies is None:
             return {}
-        import io
-
         try:
             text = self._cookies.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
@@ -396,15 +395,17 @@ _WORDS = tuple(
     for pattern, reason in (
         (r"not a bot|captcha|too many requests|rate.?limit|HTTP Error 429", Reason.RATE_LIMITED),
         (r"IP address is blocked|HTTP Error 403", Reason.REFUSED),
+        (r"requested format", Reason.UNSUPPORTED),
+        (r"on this app|latest version of", Reason.UNEXPECTED),
         (r"confirm your age|age.?restricted|inappropriate for some", Reason.AGE_RESTRICTED),
         (r"private video|video is private|account is private|is either private|permission to view", Reason.PRIVATE),
-        (r"in your (country|location)|from your location|geo.?restrict|blocked it on copyright", Reason.REGION_BLOCKED),
+        (r"in your (country|location)|from your location|geo.?restrict", Reason.REGION_BLOCKED),
         (r"removed|terminated|deleted|no longer available", Reason.REMOVED),
         (r"unsupported url", Reason.UNSUPPORTED),
         (r"not a valid url|is not valid", Reason.INVALID_URL),
-        (r"HTTP Error 404", Reason.NOT_FOUND),
+        (r"HTTP Error 404|does not have a", Reason.NOT_FOUND),
         (r"HTTP Error 5\d\d", Reason.SERVER_ERROR),
-        (r"unavailable|not available|isn.t available|members.only|join this channel|premieres|live event will", Reason.UNAVAILABLE),
+        (r"unavailable|not available|isn.t available|blocked it|members.only|join this channel|premieres|live event will", Reason.UNAVAILABLE),
         (r"larger than max-filesize", Reason.TOO_LARGE),
         (r"timed out|connection|resolve|network|incomplete|bytes read|unable to download (web|api|json)", Reason.NETWORK),
         (r"unable to extract|please report this issue|no video formats", Reason.UNEXPECTED),

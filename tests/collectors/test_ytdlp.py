@@ -33,14 +33,13 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def page(title: str, source: str, thumbnail: str) -> bytes:
     return f"""<html><head><title>{title}</title></head>
-    <body><video src="{source}" poster="{thumbnail}"></video></body></html>""".encode()
+    <body><video src="{source}" poster="{thumbnail}">
+    <track kind="subtitles" srclang="en" src="one.vtt"></video></body></html>""".encode()
 
 
 def generic(place: Place, **how: Any) -> YtDlp:
     """The collector on a platform of this machine: pages with a film."""
-    platform = replace(
-        YOUTUBE, address=lambda video_id: f"{place.server.url}/{video_id.removesuffix('-1')}.html", captions=None
-    )
+    platform = replace(YOUTUBE, address=lambda video_id: f"{place.server.url}/{video_id.removesuffix('-1')}.html")
     how = {"pauses": NO_PAUSES, **how}
     return YtDlp(platform, place.home, SALT, place.clock.now, max_bytes=10**8, timeout_s=5, **how)
 
@@ -53,6 +52,7 @@ def site(place: Place, film: bytes) -> Place:
         ),
         "/one.mp4": film,
         "/thumb.jpg": make.picture(kind="JPEG"),
+        "/one.vtt": b"WEBVTT\n\n00:00.000 --> 00:01.000\nso hello\n",
         "/nothing.html": b"<html><title>Nothing</title></html>",
     }
     return place
@@ -180,6 +180,11 @@ def test_its_pauses_are_its_own_preset() -> None:
         ("Unable to download webpage: <urlopen error [Errno -2] Name or service not known>", "network"),
         ("Unable to extract initial player response; please report this issue on https://github.com/", "unexpected"),
         ("No video formats found!", "unexpected"),
+        ("Requested format is not available. Use --list-formats for a list of available formats", "unsupported"),
+        ("The following content is not available on this app. Watch on the latest version of YouTube", "unexpected"),
+        ("Video unavailable. This video contains content from X, who has blocked it on copyright grounds", "unavailable"),
+        ("Video unavailable. This video contains content from X, who has blocked it in your country", "region-blocked"),
+        ("This channel does not have a shorts tab", "not-found"),
         ("something that nobody has said before", "unexpected"),
     ],
 )  # fmt: skip
@@ -258,6 +263,15 @@ def test_what_is_landed_of_tiktok_names_nobody() -> None:
     assert "planted" not in json.dumps(kept).lower()
     assert kept["channel_id"] == hashed(SALT, "MS4wLjABplanted") and "thumbnail" not in kept
     assert links.find_links(kept["webpage_url"]) == (links.Link("tiktok", "video", info["id"]),)  # type: ignore[arg-type]
+
+
+def test_captions_for_real(site: Place) -> None:
+    replies, missed, error = run(generic(site), Order(videos=("one-1",), parts=frozenset({"captions"})))
+    assert (missed, error) == ([], None)
+    assert [(reply.adapter, reply.line["reply"]) for reply in replies] == [
+        ("youtube_captions", {"items": [{"video_id": "one-1", "language": "en", "kind": "manual", "text": "so hello"}]})
+    ]
+    assert list(ytdlp.collecting_folder(site.home, "yt_dlp").iterdir()) == []
 
 
 def test_captions_are_words_without_times(tmp_path: Path) -> None:
