@@ -16,6 +16,9 @@ STALE_AFTER = timedelta(hours=48)
 INGESTED = tuple(f"raw.{name}" for name in DAILY_TABLES)
 BESIDE = {
     "raw.landing_days": "raw.landings",
+    "raw.forgettings": "raw.forgotten",
+    "raw.rewritten": "raw.forgotten",
+    "raw.withdrawn": "raw.forgotten",
     "raw.duplicates": "raw.landings",
     "raw.quota": "raw.collections",
     "embeddings.failures": "embeddings.encoders",

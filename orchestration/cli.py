@@ -755,6 +755,59 @@ def doctor(home: HomeOption = None, json_: JsonOption = False) -> None:
 
 
 @app.command()
+def forget(
+    subject: Annotated[str | None, typer.Argument(help="Id of a channel or of a video.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only in this source; else in every one that has it.")] = None,
+    why: Annotated[str, typer.Option(help="The reason; kept in the tombstones.")] = "asked for",
+    finish: Annotated[bool, typer.Option("--finish", help="Only complete what was interrupted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Forget a channel or a video: it leaves tables, landings, models and files, and a search over the home proves it."""
+    from assets.forgetting import run as forgetting
+    from orchestration.instance import refuse_while_running
+
+    warehouse, settings = opened(home)
+    if subject is None and not finish:
+        raise UsageError("name a channel or a video, or say --finish to complete what was interrupted")
+    now = clock.now(warehouse.home)
+    refuse_while_running(warehouse.home)
+    tasks = forgetting.unfinished(warehouse.home)
+    if subject is not None:
+        found = forgetting.find_subject(warehouse, subject, source, why, now)
+        told = f"{found.kind} in {', '.join(found.sources)}: {len(found.videos)} videos, {len(found.landings)} landings"
+        if not yes and not typer.confirm(f"Forget this {told}? There is no way back", err=True):
+            raise UsageError("nothing was forgotten")
+        tasks = [*tasks, forgetting.begin(warehouse, found)]
+    say = (lambda line: None) if json_ else people.print
+    results = [forgetting.complete(warehouse, settings, task, now, say) for task in tasks]
+    if json_:
+        print_json(results)
+    else:
+        for result in results:
+            _say_forgotten(result)
+    if any(result["found"] for result in results):
+        raise typer.Exit(1)
+
+
+def _say_forgotten(result: Mapping[str, Any]) -> None:
+    names = ("kind", "videos", "records", "landings", "rows", "files")
+    print_table([{name: result[name] for name in names}], title="Forgotten")
+    models = result["models_made_from_them"]
+    if models:
+        people.print(
+            f"{len(models)} models learned from a training set that is withdrawn now; they keep what they learned until they "
+            f"are trained anew: {', '.join(models)}"
+        )
+    for landing, why in result["unread_landings"].items():
+        people.print(f"landing {landing[:12]} is rewritten, but cannot be read again: {why}")
+    looked = f"{result['searched_files']} files searched as bytes and as what they say"
+    places = result["places_found"]
+    people.print(f"{looked}: nothing is left" if not places else f"{looked}: still found in {', '.join(places)}")
+
+
+@app.command()
 def up(
     home: HomeOption = None,
     port: Annotated[int, typer.Option(help="Port of the UI.")] = 3000,

@@ -23,6 +23,7 @@ from assets.evaluations.learning.assets import LEDGER_TABLES
 from assets.evaluations.learning.checks import learning_checks
 from assets.features import assets as features
 from assets.features.build import TABLES
+from assets.forgetting import assets as forgetting
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
@@ -43,6 +44,7 @@ CHECKED = [
     "raw.landings",
     "raw.quarantine",
     "raw.collections",
+    "raw.forgotten",
     *(f"raw.{name}" for name in raw.DAILY_TABLES),
     *(f"features.{name}" for name in TABLES),
     "raw.media",
@@ -69,6 +71,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             raw.landings,
             raw.raw_days,
             raw.lineage_columns,
+            forgetting.forgotten,
             *features.assets,
             raw.media,
             *embeddings.assets,

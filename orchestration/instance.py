@@ -10,6 +10,10 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.forgetting.assets import runs_under_way
+from orchestration.errors import UsageError
+from sensors.leftovers import end_leftovers
+
 
 def open_instance(folder: Path) -> dg.DagsterInstance:
     """The Dagster instance of a home, made where there is none yet."""
@@ -22,3 +26,16 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
         if not (home / "dagster.yaml").exists():
             shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
         return dg.DagsterInstance.get()
+
+
+def refuse_while_running(folder: Path) -> None:
+    """Refuses what must not happen beside a run that may still write what it has read.
+
+    Raises:
+        UsageError: A run is under way; names it.
+    """
+    with open_instance(folder) as instance:
+        end_leftovers(instance, folder)
+        others = runs_under_way(instance)
+    if others:
+        raise UsageError(f"{others[0]} is under way: wait for its end, or cancel it, then say this again")

@@ -78,4 +78,22 @@ evaluation = dg.define_asset_job(
     ),
     description="Figures, leakage audit and report over all stored forecasts.",
 )
-ALL = [collection, ingestion, raw_days, features, content, ledger, training, gate, search, backtests, evaluation]
+forgetting = dg.define_asset_job(
+    "forgetting",
+    selection=dg.AssetSelection.assets(["raw", "forgotten"]),
+    description="Completes a forgetting that was interrupted, and forgets what the rules of the sources no longer let be kept.",
+)
+ALL = [
+    collection,
+    ingestion,
+    raw_days,
+    features,
+    content,
+    ledger,
+    training,
+    gate,
+    search,
+    backtests,
+    evaluation,
+    forgetting,
+]

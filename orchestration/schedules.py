@@ -1,10 +1,10 @@
-"""When stages run by themselves: sources as the settings say, ingestion every hour, everything that is stale every night (UTC)."""
+"""When stages run by themselves: sources as the settings say, ingestion every hour, forgetting and everything that is stale every night (UTC)."""
 
 from datetime import UTC
 
 import dagster as dg
 
-from orchestration.jobs import CHAIN_TAG, collection, features, ingestion
+from orchestration.jobs import CHAIN_TAG, collection, features, forgetting, ingestion
 from resources import clock
 from resources.home import Home
 from resources.settings import CollectedSource, default_home, load_settings
@@ -63,4 +63,12 @@ def _collection(name: str, source: CollectedSource) -> dg.ScheduleDefinition:
     return schedule
 
 
-ALL = [hourly_ingestion, nightly_refresh]
+daily_forgetting = dg.ScheduleDefinition(
+    name="daily_forgetting",
+    job=forgetting,
+    cron_schedule="15 2 * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="What the rules of the sources no longer let be kept goes.",
+)
+
+ALL = [hourly_ingestion, nightly_refresh, daily_forgetting]

@@ -14,7 +14,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,6 +138,28 @@ class Warehouse:
                 except BlockingIOError:
                     raise self._busy(lock.holders(self.path, "POSIX")) from None
                 yield file
+
+    def compact(self) -> None:
+        """Write the file anew, without the bytes of what was deleted from it, and put it in the old one's place.
+
+        Raises:
+            WarehouseBusyError: Another process holds the file for longer than `patience_s`.
+            WarehouseFullError: No space for the copy; the file stays as it was.
+            WarehouseError: The copy differs from the file; the file stays as it was.
+            RuntimeError: The thread is already inside `read` or `write` of this warehouse.
+        """
+        self._refuse_nested("compact")
+        new = self.home / f"{self.path.name}.new"
+        con = scratch(self.home / SPILL)
+        with self._explained(), self._locked(exclusive=True) as deadline:
+            try:
+                with self._attached(con, "write", deadline):
+                    _remove(new)
+                    _copy_whole(con, new)
+                os.replace(new, self.path)
+            finally:
+                _remove(new)
+            self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
 
     def extract(
         self, queries: Mapping[str, str], parameters: Mapping[str, object] | None = None
@@ -268,8 +290,8 @@ class Warehouse:
     def _create(self) -> None:
         """Make the file beside its place and move it there, so that nobody ever finds half a file."""
         new = self.home / f"{self.path.name}.new"
-        for litter in (new, new.with_name(f"{new.name}.wal"), self.path.with_name(f"{self.path.name}.wal")):
-            litter.unlink(missing_ok=True)
+        _remove(new)
+        self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
         with _connect(str(new), self.home / SPILL) as con:
             schema.bring_up_to_date(con)
             con.execute("CHECKPOINT")
@@ -329,6 +351,56 @@ def _connect(database: str, spill: Path) -> duckdb.DuckDBPyConnection:
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
     return con
+
+
+def _remove(database: Path) -> None:
+    """Remove a database file that nobody uses, with its log."""
+    database.unlink(missing_ok=True)
+    database.with_name(f"{database.name}.wal").unlink(missing_ok=True)
+
+
+def _copy_whole(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Copy the attached warehouse into a new file, in the order of its rows, and compare the two."""
+    con.execute("CHECKPOINT")
+    con.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS fresh (READ_WRITE)")
+    con.execute("COPY FROM DATABASE warehouse TO fresh")
+    con.execute("CHECKPOINT fresh")
+    names = con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'warehouse' ORDER BY ALL"
+    ).fetchall()
+    for schema_name, table_name in names:
+        name = f"{quoted(schema_name)}.{quoted(table_name)}"
+        said = [
+            con.execute(f"SELECT count(*), sum(hash(t)::HUGEINT)::VARCHAR FROM {database}.{name} AS t").fetchone()
+            for database in ("warehouse", "fresh")
+        ]
+        if said[0] != said[1]:
+            raise WarehouseError(f"{name} differs in the copy of {path.parent}: nothing was changed")
+    con.execute("DETACH fresh")
+
+
+def holding(con: duckdb.DuckDBPyConnection, patterns: Sequence[str]) -> list[str]:
+    """The tables of every attached database in whose texts some regular expression is found."""
+    found = []
+    columns = con.execute(
+        """SELECT database_name, schema_name, table_name, list(column_name), list(data_type) FROM duckdb_columns()
+           WHERE data_type IN ('VARCHAR', 'VARCHAR[]') AND NOT internal AND database_name NOT IN ('memory', 'temp', 'system')
+           GROUP BY ALL ORDER BY ALL"""
+    ).fetchall()
+    for database, schema_name, table_name, names, kinds in columns:
+        texts = [
+            quoted(name) if kind == "VARCHAR" else f"array_to_string({quoted(name)}, chr(10))"
+            for name, kind in zip(names, kinds, strict=True)
+        ]
+        where = f"{quoted(database)}.{quoted(schema_name)}.{quoted(table_name)}"
+        for pattern in patterns:
+            query = (
+                f"SELECT 1 FROM {where} WHERE regexp_matches(concat_ws(chr(10), {', '.join(texts)}), $pattern) LIMIT 1"
+            )
+            if con.execute(query, {"pattern": pattern}).fetchone():
+                found.append(f"{schema_name}.{table_name}")
+                break
+    return found
 
 
 def _detach(con: duckdb.DuckDBPyConnection) -> None:

@@ -17,7 +17,7 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
-from warehouse.contracts import quoted, table
+from warehouse.contracts import load_tables, quoted, table
 from warehouse.errors import WarehouseError
 from warehouse.writer import in_row_groups
 
@@ -589,6 +589,53 @@ def rename(con: duckdb.DuckDBPyConnection, landing_id: str, names: Sequence[str]
 def forget(con: duckdb.DuckDBPyConnection, landing_id: str) -> None:
     """Remove a landing that holds no records."""
     con.execute("DELETE FROM raw.landings WHERE landing_id = $id AND rows_read = 0", {"id": landing_id})
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What stands for the records of a subject that is not to come again."""
+
+    subject_hash: str
+    why: str
+    forgotten_at: datetime
+
+
+def forgotten(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Forgotten]]:
+    """What is not to come again, by source and by the salted hash of a video or channel."""
+    found: dict[str, dict[str, Forgotten]] = {}
+    rows = con.execute("SELECT source, member_hash, subject_hash, why, forgotten_at FROM raw.forgotten").fetchall()
+    for source, member, subject, why, at in rows:
+        found.setdefault(source, {})[member] = Forgotten(subject, why, at)
+    return found
+
+
+def rewritten(con: duckdb.DuckDBPyConnection, landing_id: str, becomes: str, size: int) -> None:
+    """Give a landing that was rewritten its new name everywhere; what was derived from it counts as made from another.
+
+    Where a landing of the new name is there already, the two hold the same now: its rows stand, and the other's go.
+    """
+    ids = {"old": landing_id, "new": becomes}
+    there = find(con, becomes) is not None
+    for declared in load_tables().values():
+        if declared.schema != "raw" or declared.full_name == "raw.rewritten":
+            continue
+        if "landing_id" in declared.column_names:
+            change = "DELETE FROM {0} WHERE" if there else "UPDATE {0} SET landing_id = $new WHERE"
+            if there and declared.full_name == "raw.landings":
+                con.execute(
+                    "UPDATE raw.landings SET names = list_sort(list_distinct(list_concat(names, "
+                    "(SELECT names FROM raw.landings WHERE landing_id = $old)))) WHERE landing_id = $new",
+                    ids,
+                )
+            con.execute(
+                f"{change.format(declared.identifier)} landing_id = $old", {"old": landing_id} if there else ids
+            )
+    con.execute("UPDATE raw.duplicates SET kept_landing_id = $new WHERE kept_landing_id = $old", ids)
+    con.execute("UPDATE raw.landings SET bytes = $size WHERE landing_id = $new", {"new": becomes, "size": size})
+    con.execute("DELETE FROM lineage.partitions WHERE starts_with(partition, $old || '/')", {"old": landing_id})
+    con.execute(
+        "UPDATE lineage.partitions SET partition = $new, input_version = 'rewritten' WHERE partition = $old", ids
+    )
 
 
 def quarantined(

@@ -6,9 +6,10 @@ decided elsewhere.
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from warehouse.connection import Warehouse
+from warehouse.connection import Warehouse, holding, scratch
 
 NAME = "warehouse.snapshot.duckdb"
 _CHUNK = 16 * 2**20
@@ -45,3 +46,13 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def tables_holding(path: Path, patterns: Sequence[str]) -> list[str]:
+    """The tables of a published copy, or of any other DuckDB file that nobody writes to, that hold some pattern."""
+    con = scratch()
+    try:
+        con.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS other (READ_ONLY)")
+        return holding(con, patterns)
+    finally:
+        con.close()

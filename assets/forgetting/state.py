@@ -23,13 +23,15 @@ class Task:
         task_id: Its name, which tells nothing of the subject.
         why: The reason, as it was given.
         begun_at: When by the home's clock.
-        source: Source of the subject.
+        sources: Sources that have the subject.
         subject_hash: Salted hash of the subject as it was named.
         kind: channel or video; empty where a retention class asks.
         videos: Ids of the videos.
         channels: Ids of the channel.
         names: Names of the channel.
         texts: Titles, descriptions, comments and captions of the subject that nobody else has.
+        elsewhere: Ids that sources besides these have too: there they stay, so nothing is said of them.
+        landings: Landings that hold records of the subject.
         contents: Contents (sha256) of the subject that no other video has.
         done: Stages that are complete, with what each found.
     """
@@ -37,13 +39,15 @@ class Task:
     task_id: str
     why: str
     begun_at: datetime
-    source: str
+    sources: list[str]
     subject_hash: str
     kind: str
     videos: list[str] = field(default_factory=list)
     channels: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    landings: list[str] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
     done: dict[str, Any] = field(default_factory=dict)
 

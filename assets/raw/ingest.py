@@ -5,6 +5,7 @@ No Dagster here: the assets and the command line call these functions.
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,18 +19,21 @@ from assets.raw import adapters, inference, mapping, personal, readers, slots, s
 from assets.raw.adapters import Adapter
 from assets.raw.errors import IngestError
 from assets.raw.mapping import Mapped
-from assets.raw.readers import Reading
+from assets.raw.readers import Places, Reading
 from assets.raw.store import Kept, files, unfinished
-from resources.secrets import salt
+from assets.raw.tombstones import Burial, bury, texts_of, tombstone
+from resources.quiet import working
+from resources.secrets import hashed, salt
 from resources.settings import Settings, midnight
 from warehouse import landings
 from warehouse.connection import Warehouse
-from warehouse.landings import Counts, Kind, Landing, LandingsNeededError, Resolved
+from warehouse.landings import Counts, Forgotten, Kind, Landing, LandingsNeededError, Resolved
 
 __all__ = [
     "IngestError",
     "Ingestion",
     "LandingResult",
+    "Owners",
     "files",
     "ingest",
     "ingest_all",
@@ -105,6 +109,21 @@ class _Arrival:
 
 
 @dataclass(frozen=True)
+class Owners:
+    """Whose the records of a landing are.
+
+    Attributes:
+        reading: What the landing says.
+        adapter: What read it.
+        rows: row_number, video_id, channel_id, known_at, and whether the record may enter the raw tables.
+    """
+
+    reading: Reading
+    adapter: Adapter
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
 class _Order:
     """How files are to be read; without a kind, as what their adapter says that they are."""
 
@@ -120,6 +139,7 @@ class _OvertakenError(Exception):
 
 # Kinds whose columns are measures: mapped anew for every file, unless its adapter says so.
 _CELLS = ("metrics", "labels")
+_WORD = re.compile(r"[A-Za-z0-9_-]{6,}")
 # Files that go into one transaction: enough to share its cost, few enough to share a failure.
 _FILES_AT_ONCE = 200
 _BYTES_AT_ONCE = 64 << 20
@@ -139,13 +159,16 @@ class Ingestion:
         self.home = warehouse.home
         self.settings = settings
         self.now = now
+        self._refused: dict[str, dict[str, Forgotten]] = {}
 
     # Files ----------------------------------------------------------------------------------------------------------
 
     def files(self, paths: Iterable[Path], order: _Order) -> Iterator[tuple[Path, LandingResult | IngestError]]:
         """Ingest files, several in one transaction; a file that is refused does not stop the others."""
         for together in _chunks(paths):
-            yield from self._together(together, order)
+            with working(self.home):
+                outcomes = list(self._together(together, order))
+            yield from outcomes
 
     def _together(self, paths: Sequence[Path], order: _Order) -> Iterator[tuple[Path, LandingResult | IngestError]]:
         outcomes: dict[Path, LandingResult | IngestError] = {}
@@ -157,6 +180,7 @@ class Ingestion:
                 outcomes[path] = error
         with self.warehouse.read() as con:
             known = {each.landing_id for each in kept.values() if landings.find(con, each.landing_id) is not None}
+            self._refused = landings.forgotten(con)
         fresh: dict[str, tuple[Path, _Arrival]] = {}
         later: list[Path] = []
         for path, each in kept.items():
@@ -198,6 +222,7 @@ class Ingestion:
 
     def _find(self, landing_id: str) -> Landing | None:
         with self.warehouse.read() as con:
+            self._refused = landings.forgotten(con)
             return landings.find(con, landing_id)
 
     def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
@@ -219,7 +244,56 @@ class Ingestion:
             received_at=existing.received_at if existing else self.now,
             rows_read=reading.count,
         )
-        return _Arrival(landing, existing, chosen, self._concealed(reading, chosen.adapter))
+        arrival = _Arrival(landing, existing, chosen, self._concealed(reading, chosen.adapter))
+        refused = self._refused.get(landing.source) if existing is None else None
+        return self._without_forgotten(arrival, kept, refused) if refused else arrival
+
+    def _without_forgotten(self, arrival: _Arrival, kept: Kept, refused: Mapping[str, Forgotten]) -> _Arrival:
+        """An arrival without the records of those who were forgotten; the bytes that hold them are not kept."""
+        numbers = self._forgotten_records(arrival, kept, refused)
+        if not numbers:
+            return arrival
+        texts = {number: tombstone(of.subject_hash, of.forgotten_at, of.why) for number, of in numbers.items()}
+        adapter, name = arrival.chosen.adapter, arrival.landing.names[0]
+        places = Places(adapter.records, adapter.nested)
+        clean = store.keep_bytes(self.home, bury(kept.path, places, self.settings.max_record_bytes, Burial(texts)))
+        kept.path.unlink(missing_ok=True)
+        reading = self._concealed(self._opened(clean.path, name, places.records, places.nested), adapter)
+        existing = self._find(clean.landing_id)
+        landing = replace(
+            arrival.landing,
+            landing_id=clean.landing_id,
+            bytes=clean.bytes,
+            names=tuple(sorted({*(existing.names if existing else ()), name})),
+            received_at=existing.received_at if existing else arrival.landing.received_at,
+        )
+        return _Arrival(landing, existing, arrival.chosen, reading)
+
+    def _forgotten_records(
+        self, arrival: _Arrival, kept: Kept, refused: Mapping[str, Forgotten]
+    ) -> dict[int, Forgotten]:
+        """The records of those who were forgotten, by number; a record whose key cannot be read is judged by its words."""
+        owners, key, source = self._owners(arrival), salt(self.home), arrival.landing.source
+        found: dict[int, Forgotten] = {}
+        entered = set()
+        for row in owners.rows.to_pylist():
+            if row["entered"]:
+                entered.add(row["row_number"])
+            for member in (row["channel_id"], row["video_id"]):
+                of = refused.get(hashed(key, f"{source}/{member}")) if member else None
+                if of is not None:
+                    found.setdefault(row["row_number"], of)
+        if len(entered) < arrival.reading.count:
+            adapter = arrival.chosen.adapter
+            plain = self._opened(kept.path, arrival.landing.names[0], adapter.records, adapter.nested)
+            for number, said in texts_of(plain, entered):
+                for word in set(_WORD.findall(said)):
+                    of = refused.get(hashed(key, f"{source}/{word}")) or refused.get(
+                        hashed(key, f"{source}/{hashed(key, word)}")
+                    )
+                    if of is not None:
+                        found.setdefault(number, of)
+        return found
 
     def _opened(self, path: Path, name: str, records: Sequence[str], nested: Sequence[str]) -> Reading:
         limit = self.settings.max_record_bytes
@@ -277,6 +351,26 @@ class Ingestion:
             known_at=None,
         )
         return _Arrival(fresh, existing, _Chosen(adapter, landing.adapter), reading)
+
+    def owners(self, landing_id: str) -> Owners:
+        """Whose the records of a stored landing are, as its adapter reads it now.
+
+        Raises:
+            IngestError: Its bytes are gone, or its adapter refuses it now.
+        """
+        return self._owners(self._stored(landing_id))
+
+    def _owners(self, arrival: _Arrival) -> Owners:
+        with mapping.workbench() as con:
+            self._map(con, [arrival], [0], arrival.landing.kind)
+            there = [row[0] for row in con.execute("DESCRIBE mapped").fetchall()]
+            channel = "channel_id" if "channel_id" in there else "NULL::VARCHAR"
+            rows = con.execute(
+                f"SELECT row_number, video_id, {channel} AS channel_id, known_at, reason IS NULL AS entered FROM mapped"
+                if "reason" in there
+                else f"SELECT row_number, video_id, {channel} AS channel_id, known_at, TRUE AS entered FROM mapped"
+            ).to_arrow_table()
+        return Owners(arrival.reading, arrival.chosen.adapter, rows)
 
     # Writing --------------------------------------------------------------------------------------------------------
 
@@ -468,7 +562,8 @@ def ingest(
     Raises:
         IngestError: The file cannot be read as asked; names file, field and remedy. Nothing was written.
     """
-    return Ingestion(warehouse, settings, now).file(path, _Order(source, kind, observed_at, mapping or {}))
+    with working(warehouse.home):
+        return Ingestion(warehouse, settings, now).file(path, _Order(source, kind, observed_at, mapping or {}))
 
 
 def ingest_all(

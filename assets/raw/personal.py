@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from assets.raw.adapters import Concealment
-from assets.raw.readers import RECORD, Broken, Reading
+from assets.raw.readers import RECORD, Reading
 from resources.secrets import hashed
 
 _HASH = re.compile(r"[0-9a-f]{64}")
@@ -43,7 +43,11 @@ def conceal(reading: Reading, personal: Mapping[str, Concealment], salt: Callabl
     ways: dict[str, Conceal] = {"hash": stands_for, "link": lambda value: _HANDLE.sub("/@", value), "drop": _nothing}
     chosen = {column: ways[how] for column, how in personal.items()}
     rows = _in_json(reading.rows, chosen) if reading.format == "json" else _in_columns(reading, chosen)
-    return replace(reading, rows=rows, broken=[Broken(row.row_number, row.reason, _WITHHELD) for row in reading.broken])
+    return replace(
+        reading,
+        rows=rows,
+        broken=[row if row.reason == "forgotten" else replace(row, text=_WITHHELD) for row in reading.broken],
+    )
 
 
 def _nothing(value: str) -> None:

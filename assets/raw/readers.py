@@ -6,6 +6,7 @@ with a reason and the others go on. What a column means is not known here: that 
 
 import csv
 import io
+import itertools
 import json
 import mmap
 import zlib
@@ -24,8 +25,11 @@ Format = Literal["csv", "json", "parquet"]
 RECORD = "record"
 ENVELOPE = "envelope"
 ROW_NUMBER = "__row"
+FORGOTTEN = "upswell:forgotten"
+"""What a tombstone begins with; see `tombstones`."""
 _HEAD = 1 << 16
 _EXCERPT = 10_000
+_TOMBSTONE = f'{{"{FORGOTTEN}"'
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
 _DELIMITERS = (",", "\t", ";", "|")
 
@@ -83,7 +87,7 @@ def read(
     if head.startswith(b"PAR1"):
         return _read_parquet(path, name)
     if head.startswith(b"\x1f\x8b"):
-        data, truncated = _decompress(path)
+        data, truncated = unpacked(path)
     elif head[:2] in _BOMS:
         data, truncated = path.read_bytes(), False
     else:
@@ -94,11 +98,11 @@ def read(
         head = data[:_HEAD]
     text_head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text_head[:1] in (b"{", b"["):
-        places = _Places(tuple(records), tuple(nested))
+        places = Places(tuple(records), tuple(nested))
         return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, places, truncated)
     if not text_head:
         return Reading("csv", _numbered(pa.table({}), []), (), _cut_tail(b"", 0) if truncated else [])
-    delimiter = _delimiter(text_head)
+    delimiter = delimiter_of(text_head)
     if not truncated:
         quick = _read_csv_quickly(path if data is None else data, delimiter, max_record_bytes)
         if quick is not None:
@@ -109,10 +113,18 @@ def read(
 
 def gz_is_whole(path: Path) -> bool:
     """Whether a gz file has its end: a writer that is still at work, or was cut off, leaves none."""
-    return not _decompress(path, keep=False)[1]
+    return not unpacked(path, keep=False)[1]
 
 
-def _decompress(path: Path, keep: bool = True) -> tuple[bytes, bool]:
+def as_utf8(data: bytes) -> bytes:
+    """Bytes with a mark of their encoding in front as UTF-8 without one; others as they are."""
+    if data[:2] not in _BOMS and data[:3] not in _BOMS:
+        return data
+    encoding = _BOMS.get(data[:3]) or _BOMS[data[:2]]
+    return data.decode(encoding, errors="replace").lstrip("\ufeff").encode() if encoding != "utf-8" else data
+
+
+def unpacked(path: Path, keep: bool = True) -> tuple[bytes, bool]:
     """The bytes of a gz file, as far as they can be had, and whether its end is missing."""
     parts: list[bytes] = []
     inflate = zlib.decompressobj(wbits=31)
@@ -132,7 +144,10 @@ def _decompress(path: Path, keep: bool = True) -> tuple[bytes, bool]:
 
 
 def _cut_tail(tail: bytes, row_number: int) -> list[Broken]:
-    return [Broken(row_number + 1, "truncated", _excerpt(tail))]
+    text = _excerpt(tail)
+    if text.startswith(_TOMBSTONE):
+        text = json.loads(text)[FORGOTTEN]
+    return [Broken(row_number + 1, "forgotten" if text.startswith(FORGOTTEN) else "truncated", text)]
 
 
 def _excerpt(record: bytes) -> str:
@@ -152,7 +167,8 @@ def _numbered(table: pa.Table, skipped: Sequence[int]) -> pa.Table:
 # CSV ----------------------------------------------------------------------------------------------------------------
 
 
-def _delimiter(head: bytes) -> str:
+def delimiter_of(head: bytes) -> str:
+    """What separates the values of CSV, by its first line."""
     line = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
     return max(_DELIMITERS, key=line.count) if any(mark in line for mark in _DELIMITERS) else ","
 
@@ -188,7 +204,7 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
     broken: list[Broken] = []
 
     def set_aside(row: Any) -> str:
-        broken.append(Broken(row.number - 1, "bad_columns", row.text[:_EXCERPT]))
+        broken.append(Broken(row.number - 1, _why_columns(row.text), row.text[:_EXCERPT].rstrip("\r\n")))
         return "skip"
 
     with _csv_input(source) as first:
@@ -215,6 +231,11 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
     return Reading(
         "csv", _numbered(table.rename_columns(list(header)), [row.row_number for row in broken]), header, broken
     )
+
+
+def _why_columns(text: str) -> str:
+    """A tombstone has another number of columns than the records, so that every reader sets it aside."""
+    return "forgotten" if text.startswith(FORGOTTEN) else "bad_columns"
 
 
 def _csv_input(source: Path | bytes) -> IO[str]:
@@ -274,6 +295,18 @@ class _Lines:
             pass
 
 
+def csv_writer(out: IO[str], delimiter: str) -> Any:
+    """What writes records as they are read."""
+    if delimiter != "\t":
+        return csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    return csv.writer(out, delimiter=delimiter, lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
+
+
+def records_of(data: bytes, delimiter: str, limit: int) -> Iterator[tuple[list[str] | None, bytes, str]]:
+    """The header and each record of CSV as `_split_records` gives them."""
+    return _split_records(_Lines(io.BytesIO(data), limit), delimiter)
+
+
 def _split_records(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str] | None, bytes, str]]:
     """Each record: its fields in Latin-1 (None where it is broken), its bytes, and the reason.
 
@@ -318,7 +351,7 @@ def _read_csv_patiently(file: IO[bytes], delimiter: str, limit: int, truncated: 
     number, last = 0, b""
     for number, (fields, last, reason) in enumerate(records, 1):
         if fields is not None and len(fields) != len(header):
-            fields, reason = None, "bad_columns"
+            reason, fields = _why_columns(fields[0]), None
         if fields is not None:
             try:
                 fields = [value.encode("latin-1").decode("utf-8") for value in fields]
@@ -352,23 +385,22 @@ def _set_aside_tail(columns: list[list[str]], broken: list[Broken], number: int,
 
 
 @dataclass(frozen=True)
-class _Places:
+class Places:
     """Where a document keeps its records, and where these keep further ones."""
 
     records: tuple[str, ...]
     nested: tuple[str, ...]
 
 
-def _read_json(data: bytes, name: str, limit: int, places: _Places, truncated: bool) -> Reading:
+def _read_json(data: bytes, name: str, limit: int, places: Places, truncated: bool) -> Reading:
     data = data.removeprefix(b"\xef\xbb\xbf")
-    lines = data.split(b"\n")
-    first = next(line for line in lines if line.strip())
-    if _document(first) is not None and (len([line for line in lines[:1000] if line.strip()]) > 1 or truncated):
+    lines = json_lines(data, truncated)
+    if lines is not None:
         return _read_json_lines(lines, limit, places, truncated)
-    document = _document(data)
+    document = parsed(data)
     broken: list[Broken] = []
     if document is None:
-        documents = _rescue(data)
+        documents = rescue(data)
         if not documents:
             raise IngestError(name, "neither a JSON document nor JSON lines; mend it, or write one record per line")
         broken = [Broken(len(documents) + 1, "truncated" if truncated else "bad_json", _excerpt(data[-1000:]))]
@@ -376,7 +408,15 @@ def _read_json(data: bytes, name: str, limit: int, places: _Places, truncated: b
     return _json_reading(list(_records(document, places)), broken)
 
 
-def _read_json_lines(lines: list[bytes], limit: int, places: _Places, truncated: bool) -> Reading:
+def json_lines(data: bytes, truncated: bool) -> list[bytes] | None:
+    """The lines of JSON lines, the last one cut where the file is; None where it is one document."""
+    lines = data.split(b"\n")
+    first = next(line for line in lines if line.strip())
+    several = len([line for line in lines[:1000] if line.strip()]) > 1 or truncated
+    return lines if several and parsed(first) is not None else None
+
+
+def _read_json_lines(lines: list[bytes], limit: int, places: Places, truncated: bool) -> Reading:
     pairs: list[tuple[str, str]] = []
     broken: list[Broken] = []
     last = lines.pop() if truncated else b""
@@ -392,10 +432,10 @@ def _read_json_lines(lines: list[bytes], limit: int, places: _Places, truncated:
         except UnicodeDecodeError:
             broken.append(Broken(number, "bad_encoding", _excerpt(line)))
             continue
-        document = _document(line)
+        document = parsed(line)
         if not isinstance(document, (dict, list)):
             broken.append(Broken(number, "bad_json", _excerpt(line)))
-        elif _leads(document, places.records) is not None:
+        elif leads(document, places.records) is not None:
             pairs.extend(_records(document, places))
         else:
             odd = "NaN" in text or "Infinity" in text
@@ -406,6 +446,8 @@ def _read_json_lines(lines: list[bytes], limit: int, places: _Places, truncated:
 
 
 def _json_reading(pairs: list[tuple[str, str]], broken: list[Broken]) -> Reading:
+    if any(record.startswith(_TOMBSTONE) for record, _ in pairs):
+        pairs, broken = _without_tombstones(pairs, broken)
     table = pa.table(
         {
             RECORD: pa.array([record for record, _ in pairs], pa.string()),
@@ -415,7 +457,21 @@ def _json_reading(pairs: list[tuple[str, str]], broken: list[Broken]) -> Reading
     return Reading("json", _numbered(table, [row.row_number for row in broken]), (), broken)
 
 
-def _document(text: bytes) -> Any:
+def _without_tombstones(
+    pairs: list[tuple[str, str]], broken: list[Broken]
+) -> tuple[list[tuple[str, str]], list[Broken]]:
+    taken = {row.row_number for row in broken}
+    numbers = (number for number in itertools.count(1) if number not in taken)
+    kept, gone = [], []
+    for number, pair in zip(numbers, pairs, strict=False):
+        if pair[0].startswith(_TOMBSTONE):
+            gone.append(Broken(number, "forgotten", json.loads(pair[0])[FORGOTTEN]))
+        else:
+            kept.append(pair)
+    return kept, sorted([*broken, *gone], key=lambda row: row.row_number)
+
+
+def parsed(text: bytes) -> Any:
     """The parsed JSON, or None; NaN and Infinity, which JSON does not know, become null."""
     try:
         return json.loads(text, parse_constant=lambda _: None)
@@ -423,7 +479,7 @@ def _document(text: bytes) -> Any:
         return None
 
 
-def _leads(document: Any, paths: Sequence[str]) -> tuple[str, list[Any]] | None:
+def leads(document: Any, paths: Sequence[str]) -> tuple[str, list[Any]] | None:
     """The first path that leads to a list of records or, in an envelope, to one record; with what is there."""
     found = [(path, _at(document, path)) for path in paths] if isinstance(document, dict) else []
     listed = next(((path, there) for path, there in found if isinstance(there, list)), None)
@@ -444,24 +500,24 @@ def _without(document: dict[str, Any], path: str) -> dict[str, Any]:
     return {**around, key: _without(document[key], below)} if below else around
 
 
-def _records(document: Any, places: _Places) -> Iterator[tuple[str, str]]:
+def _records(document: Any, places: Places) -> Iterator[tuple[str, str]]:
     """Each record of a document with what surrounds it, both as JSON text."""
     if isinstance(document, list):
         for item in document:
-            if _leads(item, places.records) is not None:
+            if leads(item, places.records) is not None:
                 yield from _records(item, places)
             else:
                 yield json.dumps(item, ensure_ascii=False), "{}"
         return
-    leads = _leads(document, places.records)
-    if leads is None:
+    found = leads(document, places.records)
+    if found is None:
         yield json.dumps(document, ensure_ascii=False), "{}"
         return
-    path, items = leads
+    path, items = found
     around = _without(document, path)
     envelope = json.dumps(around, ensure_ascii=False)
     for item in items:
-        inner = list(_nested(item, places.nested))
+        inner = list(nested_in(item, places.nested))
         if inner:
             rest = item
             for place, _ in inner:
@@ -472,14 +528,15 @@ def _records(document: Any, places: _Places) -> Iterator[tuple[str, str]]:
             yield json.dumps(item, ensure_ascii=False), envelope
 
 
-def _nested(item: Any, paths: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+def nested_in(item: Any, paths: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """The places where a record keeps further ones, with what is there."""
     for path in paths:
         there = _at(item, path)
         if there and isinstance(there, dict | list):
             yield path, there if isinstance(there, list) else [there]
 
 
-def _rescue(data: bytes) -> list[Any]:
+def rescue(data: bytes) -> list[Any]:
     """The whole records of a document that is cut off: the objects of its first list of objects."""
     text = data.decode("utf-8", errors="replace")
     decoder = json.JSONDecoder()
@@ -510,5 +567,11 @@ def _read_parquet(path: Path, name: str) -> Reading:
         table = pyarrow.parquet.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise IngestError(name, f"no whole Parquet file ({error}); write it again") from error
+    broken: list[Broken] = []
+    if FORGOTTEN in table.column_names:
+        said = table.column(FORGOTTEN).to_pylist()
+        broken = [Broken(number, "forgotten", text) for number, text in enumerate(said, 1) if text is not None]
+        table = table.filter(table.column(FORGOTTEN).is_null()).drop_columns([FORGOTTEN])
     header = _header(table.column_names)
-    return Reading("parquet", _numbered(table.rename_columns(list(header)), []), header)
+    numbered = _numbered(table.rename_columns(list(header)), [row.row_number for row in broken])
+    return Reading("parquet", numbered, header, broken)

@@ -107,6 +107,25 @@ def refuse(home: Path, path: Path, error: IngestError) -> None:
     shutil.move(path, refused / name)
 
 
+def keep_bytes(home: Path, data: bytes) -> Kept:
+    """Put bytes into the store under their sha256, whole or not at all."""
+    landing_id = hashlib.sha256(data).hexdigest()
+    kept = path_of(home, landing_id)
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        incoming = home / "landings" / f".incoming-{os.getpid()}-{uuid.uuid4().hex}"
+        try:
+            with incoming.open("wb") as target:
+                target.write(data)
+                target.flush()
+                os.fsync(target.fileno())
+            os.replace(incoming, kept)
+        finally:
+            incoming.unlink(missing_ok=True)
+        _sync_folder(kept.parent)
+    return Kept(landing_id, kept, len(data))
+
+
 def _copy(path: Path, incoming: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as source, incoming.open("wb") as target:

@@ -1,0 +1,313 @@
+"""Forgetting on time: what the rule of a source no longer lets be kept, row by row.
+
+Counts, texts and media have a length each; a record of which nothing may be kept any more becomes a tombstone, one of which
+something may loses the rest. A video that has not been seen again in time goes as a whole. What is asked is asked of the rows
+as they are, so a run that was cut short is simply done again.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from assets.forgetting import files, state, tables
+from assets.forgetting.landings import Rewritten, all_landings, apply, read_again
+from assets.forgetting.state import Task
+from assets.forgetting.subject import tables_with
+from assets.raw.adapters import CHANNEL, COUNTS, Adapter
+from assets.raw.errors import IngestError
+from assets.raw.ingest import Ingestion, Owners
+from assets.raw.tombstones import Burial, tombstone
+from resources.durations import shown
+from resources.media.store import MediaStore
+from resources.policy import LENGTHS, Policy
+from resources.settings import Settings
+from warehouse.connection import Warehouse
+from warehouse.contracts import load_tables
+from warehouse.landings import Landing
+
+_TEXTS = ("title", "description", "tags", "url", "thumbnail_url", "channel_name")
+_STATISTICS = (*COUNTS, *(name for name in CHANNEL if name != "channel_name"))
+_ENTERED = ("raw.videos", "raw.snapshots", "raw.metrics", "raw.labels", "raw.channels", "raw.availability")
+_DERIVED = ("features", "embeddings", "clusters", "evaluations")
+# When what a derived row says of a video's counts was true.
+_AS_OF = {
+    "features.engagement": "as_of",
+    "features.channel": "as_of",
+    "features.metrics": "as_of",
+    "features.levels": "anchor_at",
+    "features.targets": "anchor_at",
+    "embeddings.neighbours": "anchor_at",
+    "evaluations.predictions": "as_of",
+    "evaluations.forecasts": "as_of",
+    "evaluations.scores": "matured_at",
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The moments before which what came to be known of a source has to go; None is never."""
+
+    statistics: datetime | None
+    text: datetime | None
+    media: datetime | None
+    seen: datetime | None
+
+    @classmethod
+    def of(cls, policy: Policy, now: datetime) -> "Limits":
+        """The limits of a rule at a moment."""
+
+        def before(length: timedelta | None) -> datetime | None:
+            return None if length is None else now - length
+
+        return cls(*(before(getattr(policy, name)) for name in LENGTHS))
+
+    @property
+    def first(self) -> datetime | None:
+        """The latest of the moments: nothing known since then has to go."""
+        return max((limit for limit in vars(self).values() if limit is not None), default=None)
+
+
+def due(warehouse: Warehouse, settings: Settings, now: datetime) -> list[str]:
+    """The sources of which something is overdue."""
+    with warehouse.read() as con:
+        sources = [row[0] for row in con.execute("SELECT DISTINCT source FROM raw.landings ORDER BY ALL").fetchall()]
+        return [source for source in sources if _is_due(con, settings, source, now)]
+
+
+def _is_due(con: duckdb.DuckDBPyConnection, settings: Settings, source: str, now: datetime) -> bool:
+    policy = settings.policy(source)
+    limits = Limits.of(policy, now)
+    if limits.first is not None and (_candidates(con, source, limits) or _old_media(con, source, limits)):
+        return True
+    return not policy.derived_metrics and bool(_derived_rows(con, source))
+
+
+def begin(warehouse: Warehouse, sources: list[str], now: datetime, settings: Settings) -> Task:
+    """Note that what is overdue of some sources is about to go."""
+    rules = "; ".join(f"{source}: {settings.policy(source).name}" for source in sources)
+    task = Task(f"retention-{now:%Y%m%dT%H%M%S}", f"rule of the source ({rules})", now, sources, "", "retention")
+    state.keep(warehouse.home, task)
+    return task
+
+
+def _candidates(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> list[str]:
+    """Landings that hold something overdue: records that are older, or of videos that were not seen again."""
+    dated = [limit for limit in (limits.statistics, limits.text) if limit is not None]
+    found: set[str] = set()
+    for table, limit in [
+        *((name, limits.statistics) for name in ("raw.snapshots", "raw.metrics", "raw.labels")),
+        ("raw.videos", limits.text),
+        *((name, max(dated, default=None)) for name in ("raw.channels", "raw.availability", "raw.duplicates")),
+    ]:
+        if limit is not None:
+            said = _says_anything(table)
+            rows = con.execute(
+                f"SELECT DISTINCT landing_id FROM {table} WHERE source = $source AND known_at < $limit AND {said}",
+                {"source": source, "limit": limit},
+            ).fetchall()
+            found |= {row[0] for row in rows}
+    if dated:
+        rows = con.execute(
+            """SELECT DISTINCT q.landing_id FROM raw.quarantine q JOIN raw.landings l USING (landing_id)
+               WHERE q.source = $source AND q.kind <> 'media' AND q.reason <> 'forgotten' AND l.known_at < $limit""",
+            {"source": source, "limit": max(dated)},
+        ).fetchall()
+        found |= {row[0] for row in rows}
+    if limits.seen is not None:
+        gone = f"SELECT video_id FROM ({_seen()}) GROUP BY video_id HAVING max(known_at) < $limit"
+        for table in _ENTERED:
+            rows = con.execute(
+                f"SELECT DISTINCT landing_id FROM {table} WHERE source = $source AND video_id IN ({gone})",
+                {"source": source, "limit": limits.seen},
+            ).fetchall()
+            found |= {row[0] for row in rows}
+    return sorted(found)
+
+
+def _says_anything(table: str) -> str:
+    """Of a video, whether any text is left; a row without is the shape that texts leave behind."""
+    return "(title IS NOT NULL OR description IS NOT NULL OR tags IS NOT NULL)" if table == "raw.videos" else "TRUE"
+
+
+def _seen() -> str:
+    return " UNION ALL ".join(
+        f"SELECT video_id, known_at FROM {table} WHERE source = $source" for table in ("raw.videos", "raw.snapshots")
+    )
+
+
+def rewrite(ingestion: Ingestion, task: Task) -> Rewritten:
+    """Bury what is overdue in the landings, and make the raw tables anew from them."""
+    done = Rewritten()
+    landings = {each.landing_id: each for each in all_landings(ingestion.warehouse)}
+    for source in task.sources:
+        policy = ingestion.settings.policy(source)
+        limits = Limits.of(policy, task.begun_at)
+        with ingestion.warehouse.read() as con:
+            wanted = _candidates(con, source, limits)
+            lost = _not_seen(con, source, limits)
+        again: list[str] = []
+        for landing_id in wanted:
+            landing = landings.get(landing_id)
+            if landing is None or landing.kind == "media":
+                continue
+            try:
+                burial = _overdue(landing, ingestion.owners(landing_id), limits, lost, policy, task)
+            except IngestError as error:
+                done.unread[landing_id] = str(error)
+                continue
+            again += list(apply(ingestion, landing, burial, task.task_id, task.why, done)) or [landing_id]
+        read_again(ingestion, again, done)
+    return done
+
+
+def _not_seen(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> set[str]:
+    if limits.seen is None:
+        return set()
+    rows = con.execute(
+        f"SELECT video_id FROM ({_seen()}) GROUP BY video_id HAVING max(known_at) < $limit",
+        {"source": source, "limit": limits.seen},
+    ).fetchall()
+    return {row[0] for row in rows}
+
+
+def _overdue(landing: Landing, owners: Owners, limits: Limits, lost: set[str], policy: Policy, task: Task) -> Burial:
+    """What of a landing is overdue: whole records, or fields of them."""
+    kept = {name: shown(getattr(policy, name)) for name in ("statistics", "text", "refresh_or_delete")}
+    text = tombstone(
+        "none", task.begun_at, f"{policy.name}: " + " ".join(f"{name} {length}" for name, length in kept.items())
+    )
+    records: dict[int, str] = {}
+    blanks: dict[int, tuple[str, ...]] = {}
+    known = landing.known_at or landing.received_at
+    judged = set()
+    for row in owners.rows.select(["row_number", "video_id", "known_at"]).to_pylist():
+        at = row["known_at"] or known
+        judged.add(row["row_number"])
+        statistics = limits.statistics is not None and at < limits.statistics
+        words = limits.text is not None and at < limits.text
+        if (statistics and words) or row["video_id"] in lost or (statistics and landing.kind in ("metrics", "labels")):
+            records[row["row_number"]] = text
+        elif statistics or words:
+            blanks[row["row_number"]] = _places(owners.adapter, _STATISTICS if statistics else _TEXTS)
+    dated = [limit for limit in (limits.statistics, limits.text) if limit is not None]
+    if dated and known < min(dated):
+        broken = (each.row_number for each in owners.reading.broken if each.reason != "forgotten")
+        records.update({number: text for number in broken if number not in judged})
+    return Burial(records, blanks)
+
+
+def _places(adapter: Adapter, names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(choice.name for name in names for choice in adapter.fields.get(name, ()) if choice.origin == "column")
+
+
+def remove_media(ingestion: Ingestion, task: Task) -> int:
+    """Take pictures, sounds and films that are overdue out of the store, with what was made of them."""
+    warehouse, removed = ingestion.warehouse, 0
+    store = MediaStore(warehouse.home)
+    for source in task.sources:
+        limits = Limits.of(ingestion.settings.policy(source), task.begun_at)
+        with warehouse.read() as con:
+            contents = _old_media(con, source, limits)
+        if not contents:
+            continue
+        for content_id in contents:
+            removed += store.has(content_id)
+            store.remove(content_id)
+        with warehouse.write() as con:
+            _forget_contents(con, source, contents)
+    return removed
+
+
+def _old_media(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> list[str]:
+    """Contents of a source that are overdue and that no item younger than that refers to; with their frames and sound."""
+    if limits.media is None:
+        return []
+    rows = con.execute(
+        """WITH parts AS (
+               SELECT m.source, m.known_at, unnest(list_distinct(list_concat([m.content_id],
+                   coalesce(c.frame_ids, []), CASE WHEN c.sound_id IS NULL THEN [] ELSE [c.sound_id] END))) AS content_id
+               FROM raw.media m LEFT JOIN raw.contents c USING (content_id) WHERE m.content_id IS NOT NULL)
+           SELECT content_id FROM parts GROUP BY content_id
+           HAVING bool_and(source = $source AND known_at < $limit) ORDER BY content_id""",
+        {"source": source, "limit": limits.media},
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+def _forget_contents(con: duckdb.DuckDBPyConnection, source: str, contents: list[str]) -> None:
+    ids = {"ids": contents}
+    con.execute(
+        """UPDATE raw.media SET content_id = NULL, state = 'terminal', reason = 'forgotten', detail = 'its time has passed'
+           WHERE source = $source AND list_contains($ids, content_id)""",
+        {**ids, "source": source},
+    )
+    for declared in tables_with("content_id"):
+        if declared.full_name != "raw.media":
+            con.execute(f"DELETE FROM {declared.identifier} WHERE list_contains($ids, content_id)", ids)
+
+
+def delete_derived(ingestion: Ingestion, task: Task) -> dict[str, int]:
+    """Rows that were made from what is overdue, or from a source that no figure may be made from."""
+    changed: dict[str, int] = {}
+    with ingestion.warehouse.write() as con:
+        for source in task.sources:
+            policy = ingestion.settings.policy(source)
+            limits = Limits.of(policy, task.begun_at)
+            for declared in load_tables().values():
+                named = {"source": source}
+                if declared.schema not in _DERIVED or not {"source", "video_id"} <= set(declared.column_names):
+                    continue
+                if not policy.derived_metrics:
+                    condition = "TRUE"
+                elif limits.statistics is not None and declared.full_name in _AS_OF:
+                    condition = f"{_AS_OF[declared.full_name]} < TIMESTAMP '{limits.statistics.isoformat(sep=' ')}'"
+                else:
+                    continue
+                row = con.execute(
+                    f"DELETE FROM {declared.identifier} WHERE source = $source AND {condition}", named
+                ).fetchone()
+                changed[declared.full_name] = changed.get(declared.full_name, 0) + (int(row[0]) if row else 0)
+            if limits.text is not None:
+                con.execute(
+                    "UPDATE features.content SET title = NULL, description = NULL WHERE source = $source AND known_at < $limit",
+                    {"source": source, "limit": limits.text},
+                )
+    return {name: rows for name, rows in changed.items() if rows}
+
+
+def _derived_rows(con: duckdb.DuckDBPyConnection, source: str) -> bool:
+    return any(
+        con.execute(f"SELECT 1 FROM {each.identifier} WHERE source = $source LIMIT 1", {"source": source}).fetchone()
+        for each in tables_with("source", "video_id")
+        if each.schema in ("features", "evaluations")
+    )
+
+
+def withdraw_training_sets(ingestion: Ingestion, task: Task) -> tuple[list[str], list[str]]:
+    """Training sets with rows that are overdue, and the models made from them; the files go."""
+    warehouse = ingestion.warehouse
+    rows = warehouse.query(
+        "SELECT DISTINCT training_set_id, source, origin FROM models.training_sets WHERE list_contains($sources, source)",
+        {"sources": task.sources},
+    ).to_pylist()
+    held = []
+    for row in rows:
+        path = warehouse.home / files.TRAINING_SETS / f"{row['training_set_id']}.parquet"
+        policy = ingestion.settings.policy(row["source"])
+        limit = Limits.of(policy, task.begun_at).statistics
+        if path.exists() and (not policy.derived_metrics or (limit is not None and _has_older(path, limit))):
+            held.append(row["training_set_id"])
+    models = tables.withdraw(warehouse, held, task.task_id, task.why, ingestion.now)
+    files.remove_training_sets(warehouse.home, held)
+    return held, models
+
+
+def _has_older(path: Path, limit: datetime) -> bool:
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    column = pq.read_table(path, columns=["as_of"]).column("as_of")
+    oldest = pc.min(column).as_py()
+    return oldest is not None and oldest.replace(tzinfo=None) < limit
