@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from resources.durations import parse_duration, shown
 from resources.policy import Override, Policy, policy_of
+from resources.view_regimes import ViewCount, checked
 from warehouse.contracts import YAML_LOADER
 
 SHIPPED = Path(__file__).with_name("upswell.yaml")
@@ -306,6 +307,7 @@ class Settings(BaseModel):
     collect: Collect
     alerts: Alerts
     policies: dict[str, Override]
+    view_regimes: dict[str, Annotated[tuple[ViewCount, ...], AfterValidator(checked)]]
     targets: dict[str, Target]
 
     @model_validator(mode="after")
@@ -412,7 +414,7 @@ class Settings(BaseModel):
 
     def fingerprint(self) -> str:
         """sha256 of the settings that decide what the feature tables hold."""
-        decisive = self.model_dump(mode="json", include={"start", "cutoffs", "targets"})
+        decisive = self.model_dump(mode="json", include={"start", "cutoffs", "view_regimes", "targets"})
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -443,7 +445,7 @@ def load_settings(home: Path) -> Settings:
         raise SettingsError(_explain(own if own.exists() else SHIPPED, error)) from error
 
 
-_SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts", "policies")
+_SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts", "policies", "view_regimes")
 """Parts of the file whose values a home's file overrides one by one; the others have rules of their own."""
 
 

@@ -30,7 +30,7 @@ FROM_FRAME = ("video_id", "channel_id", "anchor_at", "as_of", "matured_at")
 BOUNDS = tuple(f"{side}_{level}" for level in LEVELS for side in ("lower", "upper"))
 PREDICTION_COLUMNS = (
     *KEY[:-1], *FROM_FRAME, "value", "label", "last_level", "point", "probability", "threshold", *BOUNDS,
-    "n_train", "new_channel", "channel_size", "duration",
+    "n_train", "new_channel", "channel_size", "duration", "view_regime",
 )  # fmt: skip
 SPLIT_COLUMNS = ("source", "target", "cutoff", "split", "origin", "video_id", "role")
 
@@ -223,6 +223,7 @@ def _facts(task: Task, train: pd.DataFrame, test: pd.DataFrame, origin: date, ki
     facts["new_channel"] = [int(channel not in seen) for channel in channels_of(test)]
     facts["channel_size"] = channel_size(train, test)
     facts["duration"] = duration_bucket(test)
+    facts["view_regime"] = view_regime(test)
     return facts
 
 
@@ -241,6 +242,14 @@ def channel_size(train: pd.DataFrame, test: pd.DataFrame) -> np.ndarray[Any, Any
             tercile = np.searchsorted(np.quantile(known, [1 / 3, 2 / 3]), size)
             return np.where(np.isnan(size), "unknown", np.array(["small", "medium", "large"])[np.minimum(tercile, 2)])
     return np.full(len(test), "unknown")
+
+
+def view_regime(frame: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """What a view was at the anchor; missing where the source never changed it."""
+    if "view_regime" not in frame.columns:
+        return np.full(len(frame), None)
+    values = frame["view_regime"].astype(object)
+    return np.asarray(values.where(values.notna(), None).to_numpy(), dtype=object)
 
 
 def duration_bucket(frame: pd.DataFrame) -> np.ndarray[Any, Any]:

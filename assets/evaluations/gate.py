@@ -15,7 +15,7 @@ from resources.settings import Gate
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 Codes = np.ndarray[Any, np.dtype[np.int64]]
-SLICES = ("source", "new_channel", "channel_size", "duration")
+SLICES = ("source", "new_channel", "channel_size", "duration", "view_regime")
 WEEK, DAY = 7, 1
 WEEKS_FROM = 3
 """Weeks that the videos have to span for a block of time to be a week; of a shorter span it is a day."""
@@ -238,7 +238,8 @@ def _one_way(rest: Vector, block: Codes) -> tuple[float, float] | None:
 def _slices(rows: pd.DataFrame, name: str, gate: Gate) -> list[Slice]:
     """Both losses on the parts that a column cuts the videos into."""
     parts = []
-    for value, part in rows.groupby(rows[name].astype(str), sort=True):
+    told = rows[rows[name].notna()]
+    for value, part in told.groupby(told[name].astype(str), sort=True):
         loss, other = float(part["loss"].mean()), float(part["other_loss"].mean())
         blocks = len(part) >= gate.slice_rows and loss > other * (1 + gate.slice_margin)
         parts.append(Slice(name, str(value), len(part), loss, other, loss / other - 1 if other else None, blocks))

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from assets.evaluations.backtest import LeakError, channel_size, duration_bucket, fit
+from assets.evaluations.backtest import LeakError, channel_size, duration_bucket, fit, view_regime
 from assets.evaluations.decisions import Decision, decisions, fingerprint, record
 from assets.evaluations.gate import Difference, Verdict, absolute_error, compare, judge, log_loss
 from assets.evaluations.grid import Cell
@@ -442,6 +442,7 @@ def _with_slices(said: pd.DataFrame, train: pd.DataFrame, kind: Kind) -> pd.Data
         new_channel=[int(channel not in seen) for channel in channels_of(said)],
         channel_size=channel_size(train, said),
         duration=duration_bucket(said),
+        view_regime=view_regime(said),
     )
     if kind == "regression":
         rows["covered"] = said["value"].between(said["lower_80"], said["upper_80"])

@@ -601,7 +601,12 @@ def slices(board: Board) -> list[Part]:
     sliced = board.metrics[board.metrics["slice"].isin(SLICES) & (board.metrics["origin"] == POOLED)]
     key = ["source", "target", "cutoff", "forecaster", "slice", "slice_value", "metric"]
     values = {row[:7]: row[7:] for row in sliced[[*key, "value", "n_test"]].itertuples(index=False, name=None)}
-    labels = {"new_channel": "channel new to the fit", "channel_size": "size of the channel", "duration": "length"}
+    labels = {
+        "new_channel": "channel new to the fit",
+        "channel_size": "size of the channel",
+        "duration": "length",
+        "view_regime": "what a view was",
+    }
     parts = []
     for pair in board.pairs:
         names = (board.loss(pair), "skill", "auroc" if board.kind(pair) == "class" else "coverage_80")

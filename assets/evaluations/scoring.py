@@ -15,7 +15,7 @@ from assets.models.forecasters import naive_for
 from assets.models.task import Task
 
 POOLED = "all"
-SLICES = ("new_channel", "channel_size", "duration")
+SLICES = ("new_channel", "channel_size", "duration", "view_regime")
 COLUMNS = (
     "source", "target", "cutoff", "forecaster", "split", "origin", "slice", "slice_value", "metric", "value", "lower", "upper",
     "n_train", "n_test",
@@ -38,7 +38,7 @@ def evaluate(predictions: pd.DataFrame, task: Task, seed: int = 0) -> pd.DataFra
                 rows += _group(group, task, str(kind), str(origin)[:10], seed)
         rows += _group(part, task, str(kind), POOLED, seed)
         if kind == "time":
-            for name in SLICES:
+            for name in (name for name in SLICES if name in part.columns):
                 for value, group in part.groupby(name, sort=True):
                     shown = ("yes" if value == 1 else "no") if name == "new_channel" else str(value)
                     rows += _group(group, task, str(kind), POOLED, seed, name, shown)

@@ -167,7 +167,13 @@ class SecondHome:
             for name, target in settings.targets.items()
         }
         own_anchors = {name: anchors[source] for source, own in names.items() if source in anchors for name in own}
-        return settings.model_copy(update={"targets": targets}), own_anchors
+        regimes = {
+            name: settings.view_regimes[source]
+            for source, own in names.items()
+            if source in settings.view_regimes
+            for name in own
+        }
+        return settings.model_copy(update={"targets": targets, "view_regimes": regimes}), own_anchors
 
     def _platform_days(self) -> Iterable[tuple[date, date]]:
         """The days after the moments, in ranges [start, end)."""

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from resources.settings import CompositeTarget, MeasuredTarget, Settings, cutoff_age, midnight
+from resources.view_regimes import spans
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.point_in_time import latest_usable
@@ -23,6 +24,11 @@ HISTORY = timedelta(days=90)
 VELOCITY = "(0.4 * views + 0.35 * likes + 0.25 * comments) / nullif(epoch_us(observed_at - anchor_at) / 3.6e9, 0)"
 """Weighted engagements per hour since the anchor, with the weights of Miles."""
 ENGAGEMENT_RATE = "(likes + comments + coalesce(shares, 0)) / nullif(views, 0)::DOUBLE"
+
+OF_VIEWS = ["views", "velocity", "engagement_rate"]
+"""Metrics that are made of views: what a view is bears on them."""
+LONGEST_SHORT_S = 181
+"""A longer video is no short (YouTube: three minutes), where nothing else says what it is."""
 
 Anchors = Mapping[str, str]
 """The anchor of each source: `published_at` or `first_seen_at`."""
@@ -91,6 +97,7 @@ def _content(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
         parameters,
     )
     _add_anchors(con, anchors)
+    _add_counted(con, settings)
     return _fetch(con, sql("content"), parameters)
 
 
@@ -176,15 +183,18 @@ def _targets(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
             "measured": _of_range("raw.metrics", "known_at", "metric", "value")
             + " UNION ALL "
             + _of_range("raw.labels", "known_at", "label", "value"),
-            "gone": f"""SELECT source, video_id, arg_max(observed_at, observed_at) AS gone_at FROM (
-                    {_of_range("raw.availability", "status")} AND r.known_at <= $now
-                    QUALIFY row_number() OVER (PARTITION BY source, video_id ORDER BY observed_at DESC) = 1)
-                WHERE status <> 'live' GROUP BY ALL""",
+            "states": _of_range("raw.availability", "status") + " AND r.known_at <= $now",
         },
         parameters,
     )
     _add_anchors(con, anchors)
     _add_definitions(con, settings)
+    _add_counted(con, settings)
+    con.execute(
+        "CREATE TABLE counted_at AS SELECT source, video_id, observed_at FROM snapshots "
+        "WHERE known_at <= $now AND coalesce(views, likes, comments) IS NOT NULL",
+        {"now": parameters["now"]},
+    )
     derived = {**{count: count for count in counts}, "velocity": VELOCITY, "engagement_rate": ENGAGEMENT_RATE}
     long = " UNION ALL ".join(
         f"SELECT s.source, s.video_id, '{metric}', s.observed_at, s.known_at, ({value})::DOUBLE "
@@ -198,7 +208,7 @@ def _targets(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
         WHERE greatest(observed_at, known_at) <= $now""",
         {"now": parameters["now"]},
     )
-    return _fetch(con, sql("targets"))
+    return _fetch(con, sql("targets"), {"of_views": OF_VIEWS})
 
 
 _BUILDERS: Mapping[str, Callable[[Warehouse, Settings, Anchors, Parameters], pa.Table]] = {
@@ -237,6 +247,20 @@ def _add_anchors(con: duckdb.DuckDBPyConnection, anchors: Anchors) -> None:
     con.execute("CREATE TABLE anchors (source VARCHAR, anchor VARCHAR)")
     for source, anchor in anchors.items():
         con.execute("INSERT INTO anchors VALUES (?, ?)", [source, anchor])
+
+
+def _add_counted(con: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """What a view is at each source, and whether a video of which this or that is known may be a short or none."""
+    con.execute(
+        "CREATE TABLE counted (source VARCHAR, shorts BOOLEAN, starts TIMESTAMP, ends TIMESTAMP, counts VARCHAR)"
+    )
+    for source, declared in settings.view_regimes.items():
+        for span in spans(declared):
+            con.execute("INSERT INTO counted VALUES (?, ?, ?, ?, ?)", [source, *span])
+    con.execute(
+        "CREATE MACRO may_be(short, said, seconds) AS "
+        f"coalesce(said = short, CASE WHEN seconds > {LONGEST_SHORT_S} THEN NOT short ELSE TRUE END)"
+    )
 
 
 def _add_moments(

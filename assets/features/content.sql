@@ -1,6 +1,7 @@
 -- features.content for anchors in [$start, $end): the first-known record of each video, and the shape of its text. Where the
 -- anchor is the publication, a video without a snapshot is there from its record on.
--- Reads: videos (raw.videos from the start on), seen (per day of observation, when its first snapshot was known), anchors.
+-- Reads: videos (raw.videos from the start on), seen (per day of observation, when its first snapshot was known), anchors,
+-- counted (what a view is: source, shorts, starts, ends, counts).
 WITH records AS (
     SELECT v.*, a.anchor = 'published_at' AS published,
            CASE a.anchor WHEN 'published_at' THEN v.published_at ELSE f.first_seen_at END AS anchor_at
@@ -22,6 +23,12 @@ sights AS (
 first_record AS (
     SELECT c.*, coalesce(s.first_seen_at, c.usable_at) AS first_seen_at
     FROM chosen c LEFT JOIN sights s USING (source, video_id)
+),
+regimes AS (
+    SELECT r.source, r.video_id, CASE WHEN count(DISTINCT k.counts) = 1 THEN any_value(k.counts) ELSE 'unclear' END AS view_regime
+    FROM first_record r JOIN counted k ON k.source = r.source AND may_be(k.shorts, r.is_short, r.duration_s)
+     AND r.anchor_at >= k.starts AND r.anchor_at < k.ends
+    GROUP BY ALL
 )
 SELECT source, video_id, CAST(anchor_at AS DATE) AS anchor_day, anchor_at, first_seen_at,
        greatest(usable_at, first_seen_at) AS known_at, channel_id, title, left(description, 500) AS description, category,
@@ -42,6 +49,7 @@ SELECT source, video_id, CAST(anchor_at AS DATE) AS anchor_day, anchor_at, first
            WHEN regexp_matches(title, '\p{Latin}') THEN 'latin'
            ELSE 'other'
        END AS language_guess,
+       view_regime,
        length(title)::INTEGER AS title_length,
        len(regexp_extract_all(title, '\S+'))::INTEGER AS title_words,
        len(regexp_extract_all(title, '\p{Lu}')) / nullif(len(regexp_extract_all(title, '[\p{Lu}\p{Ll}]')), 0)::DOUBLE AS title_upper_share,
@@ -64,5 +72,5 @@ SELECT source, video_id, CAST(anchor_at AS DATE) AS anchor_day, anchor_at, first
        (isodow(anchor_at) >= 6)::INTEGER AS anchor_weekend,
        CASE WHEN published_at <= anchor_at AND anchor_at <> published_at
             THEN epoch_us(anchor_at - published_at) / 3.6e9 END AS claimed_age_h
-FROM first_record
+FROM first_record LEFT JOIN regimes USING (source, video_id)
 WHERE anchor_at >= $start AND anchor_at < $end

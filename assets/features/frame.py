@@ -15,7 +15,7 @@ from warehouse.contracts import table
 
 IDENTITY = ("source", "video_id", "channel_id", "anchor_at", "as_of")
 TEXT = ("title", "description")
-CATEGORIES = ("category", "language_guess")
+CATEGORIES = ("category", "language_guess", "view_regime")
 COUNTS = ("views", "likes", "comments", "shares", "saves")
 OUTCOME = ("status", "value", "matured_at", "last_level")
 _NOT_FEATURES = {"cutoff", "anchor_day", "day", "first_seen_at", "known_at", *IDENTITY, *OUTCOME}
@@ -69,7 +69,7 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
         {
             "frame": f"""
                 SELECT c.source, c.video_id, c.channel_id, c.anchor_at, h.as_of, c.title, c.description, c.category,
-                       c.language_guess, {select}, coalesce(t.status, 'pending') AS status,
+                       c.language_guess, c.view_regime, {select}, coalesce(t.status, 'pending') AS status,
                        CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.value END AS value,
                        CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.matured_at END AS matured_at
                 FROM features.content c

@@ -18,10 +18,10 @@ NOT_FEATURES = frozenset(
         *("source", "video_id", "channel_id"),
         *("anchor_at", "anchor_day", "as_of", "cutoff", "first_seen_at", "day"),
         *("target", "status", "value", "label", "matured_at", "observed_at", "last_level"),
-        *("title", "description", "category", "language_guess", "style"),
+        *("title", "description", "category", "language_guess", "view_regime", "style"),
     }
 )
-CATEGORIES = ("category", "language_guess", "style")
+CATEGORIES = ("category", "language_guess", "view_regime", "style")
 TEXT = "title"
 CONTENT_PREFIXES = {
     "text_": "text",

@@ -38,7 +38,9 @@ def hours(count: float) -> timedelta:
     return timedelta(hours=count)
 
 
-def make_settings(targets: dict[str, Any] | None = None, cutoffs: tuple[str, ...] = CUTOFFS) -> Settings:
+def make_settings(
+    targets: dict[str, Any] | None = None, cutoffs: tuple[str, ...] = CUTOFFS, regimes: dict[str, Any] | None = None
+) -> Settings:
     """Settings with few targets that start on the first day of 2024, a Monday."""
     chosen = TARGETS if targets is None else targets
     return Settings.model_validate(
@@ -48,6 +50,7 @@ def make_settings(targets: dict[str, Any] | None = None, cutoffs: tuple[str, ...
             "first_origin": date(2024, 1, 1),
             "cutoffs": cutoffs,
             "targets": chosen,
+            **({"view_regimes": regimes} if regimes else {}),
             "evaluation": {"targets": [next(iter(chosen))], "cutoffs": [cutoffs[0]], "origins": 1},
         }
     )

@@ -1,13 +1,15 @@
 """What became of a video: the observation nearest to the horizon, and whether it is known yet."""
 
 import math
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assets.features.build import build
+from resources.settings import SettingsError, load_settings
+from resources.view_regimes import spans
 from tests.features.raw_rows import ANCHORS, NOW, T0, TARGETS, RawRows, build_features, hours, make_settings, row, rows
 from warehouse.connection import Warehouse
 
@@ -98,6 +100,87 @@ def test_a_video_that_was_gone_before_the_horizon_is_censored(
 def test_a_video_that_came_back_is_pending(tmp_path: Path) -> None:
     raw = recorded().snapshot("v1", T0, 1).status("v1", T0 + hours(10), "private").status("v1", T0 + hours(20), "live")
     assert row(targets(tmp_path, raw), "targets", target="views_7d")["status"] == "pending"
+
+
+@pytest.mark.parametrize("state", ["removed", "private", "unavailable", "region_blocked", "age_restricted"])
+def test_why_a_video_is_censored_and_since_when(tmp_path: Path, state: str) -> None:
+    """What is found again later was gone when it was found first; the state found last is the reason."""
+    raw = recorded().snapshot("v1", T0, 1).status("v1", T0, "live").status("v1", T0 + hours(30), "unavailable")
+    raw.status("v1", T0 + hours(900), state)
+    found = row(targets(tmp_path, raw), "targets", target="views_7d")
+    assert (found["status"], found["reason"], found["value"]) == ("censored", state, None)
+    assert row(Warehouse(tmp_path), "targets", target="success")["reason"] == state
+
+
+@pytest.mark.parametrize("state", ["age_restricted", "region_blocked"])
+def test_a_video_that_is_counted_all_the_same_is_pending(tmp_path: Path, state: str) -> None:
+    """The Data API counts on what not everybody may see."""
+    raw = recorded().status("v1", T0 + hours(30), state).snapshot("v1", T0 + hours(30), 1)
+    found = row(targets(tmp_path, raw), "targets", target="views_7d")
+    assert (found["status"], found["reason"]) == ("pending", None)
+
+
+CHANGE = datetime(2024, 2, 10)
+REGIMES = {"demo": [{"counts": "watched"}, {"counts": "started", "since": CHANGE.date(), "shorts": True}]}
+
+
+def regime(folder: Path, published: datetime, **columns: Any) -> tuple[Any, ...]:
+    """What a view was at the anchor of a video that is counted on time, and what became of two targets."""
+    warehouse = Warehouse(folder)
+    raw = RawRows().video("v1", published, published_at=published, **columns)
+    raw.snapshot("v1", published + hours(WEEK), 9, likes=3).write(warehouse)
+    build_features(warehouse, make_settings(regimes=REGIMES), only=ONLY)
+    views, likes = (row(warehouse, "targets", target=name) for name in ("views_7d", "likes_7d"))
+    assert likes["status"] == "matured"
+    return (row(warehouse, "content")["view_regime"], views["status"], views["reason"])
+
+
+CROSSES = ("censored", "view_count_changed")
+STANDS = ("matured", None)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize(
+    ("published", "columns", "expected"),
+    [
+        (CHANGE - hours(WEEK) - MICROSECOND, {"is_short": True}, ("watched", *STANDS)),
+        (CHANGE - hours(WEEK), {"is_short": True}, ("watched", *CROSSES)),
+        (CHANGE - MICROSECOND, {"is_short": True}, ("watched", *CROSSES)),
+        (CHANGE, {"is_short": True}, ("started", *STANDS)),
+        (CHANGE - hours(1), {"is_short": False}, ("watched", *STANDS)),
+        (CHANGE - hours(1), {"duration_s": 600.0}, ("watched", *STANDS)),
+        (CHANGE - hours(1), {"duration_s": 60.0}, ("watched", *CROSSES)),
+        (CHANGE, {"duration_s": 60.0}, ("unclear", *STANDS)),
+    ],
+)
+def test_no_outcome_spans_a_change_of_what_a_view_is(
+    tmp_path: Path, published: datetime, columns: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    assert regime(tmp_path, published, **columns) == expected
+
+
+def test_a_window_that_will_span_a_change_is_censored_before_it_ends(tmp_path: Path) -> None:
+    published = CHANGE - hours(24)
+    warehouse = Warehouse(tmp_path)
+    RawRows().video("v1", published, published_at=published, is_short=True).snapshot("v1", published, 1).write(
+        warehouse
+    )
+    build_features(warehouse, make_settings(regimes=REGIMES), CHANGE, only=ONLY)
+    assert row(warehouse, "targets", target="views_7d")["reason"] == "view_count_changed"
+    assert row(warehouse, "targets", target="likes_7d")["status"] == "pending"
+    success = row(warehouse, "targets", target="success")
+    assert (success["status"], success["reason"]) == ("censored", "view_count_changed")
+
+
+def test_what_youtube_counts_is_shipped_and_a_home_may_state_its_own(tmp_path: Path) -> None:
+    shipped = load_settings(tmp_path).view_regimes
+    assert shipped["youtube"] == shipped["youtube_trending"]
+    starts = [(short, start, counts) for short, start, _, counts in spans(shipped["youtube"])]
+    assert (True, datetime(2025, 3, 31), "started_or_replayed") in starts
+    assert [counts for short, _, counts in starts if not short] == ["watched"]
+    (tmp_path / "upswell.yaml").write_text("view_regimes: {mine: [{counts: opened, since: 2024-01-01}]}\n")
+    with pytest.raises(SettingsError, match="before any change"):
+        load_settings(tmp_path)
 
 
 def test_an_outcome_that_was_observed_stays_matured_though_the_video_is_gone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Plants a leak in a feature table: one column is made by an expression that may read everything there is."""
 
 import shutil
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,8 @@ from warehouse.connection import Warehouse
 from warehouse.contracts import table
 
 SAMPLES = 60
+# A view is counted otherwise from the middle of the world on.
+REGIMES = {"demo": [{"counts": "watched"}, {"counts": "started", "since": date(2024, 1, 12), "shorts": True}]}
 _READABLE = {
     **{name: f"raw.{name}" for name in ("videos", "snapshots", "channels", "metrics", "availability")},
     "content": "features.content",
@@ -47,6 +50,6 @@ def audited(raw: Path, folder: Path, samples: int = SAMPLES) -> AuditResult:
     """Builds the features of a copy of a home and audits them."""
     home = folder / "home"
     shutil.copytree(raw, home)
-    warehouse, settings = Warehouse(home), make_settings()
+    warehouse, settings = Warehouse(home), make_settings(regimes=REGIMES)
     build_features(warehouse, settings)
     return audit(warehouse, settings, ANCHORS, samples=samples, seed=5, now=NOW, folder=folder)

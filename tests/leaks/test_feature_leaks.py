@@ -95,6 +95,12 @@ LEAKS: dict[str, tuple[str, str, str]] = {
         """SELECT coalesce(r.duration_s, max(v.duration_s)) FROM videos v
            WHERE v.source = r.source AND v.video_id = r.video_id""",
     ),
+    "what a view was when the video was last seen": (
+        "content",
+        "view_regime",
+        """SELECT CASE WHEN max(s.observed_at) >= TIMESTAMP '2024-01-12' THEN 'started' ELSE 'watched' END FROM snapshots s
+           WHERE s.source = r.source AND s.video_id = r.video_id""",
+    ),
     "a removal that was found later": (
         "content",
         "is_short",
