@@ -197,6 +197,29 @@ def test_a_living_runs_files_are_left_alone(home: Home) -> None:
     assert home.run().row["fetched"] == 120
 
 
+def test_what_collectors_keep_beside_the_files_is_left_alone(home: Home) -> None:
+    folder = home.warehouse.home / spool.FOLDER
+    (folder / "media" / "youtube").mkdir(parents=True)
+    (folder / "etags.json").write_text("{}")
+    assert home.run().row["state"] == "done"
+    assert (folder / "etags.json").read_text() == "{}" and (folder / "media" / "youtube").is_dir()
+
+
+def test_pictures_and_films_are_taken_up(home: Home) -> None:
+    from PIL import Image
+
+    from resources.collectors.ytdlp import keep_media
+
+    fetched = home.warehouse.home / "fetched"
+    fetched.mkdir()
+    Image.new("RGB", (64, 36), "red").save(fetched / f"{video_ids(1)[0]}.png")
+    keep_media(home.warehouse.home, "youtube", fetched, video_ids(1)[0], NOW)
+    home.fake.name, home.fake.parts = "yt_dlp", frozenset({"videos", "media"})
+    home.ask(video_ids(1)[0])
+    assert home.rows("SELECT video_id FROM raw.media") == [{"video_id": video_ids(1)[0]}]
+    assert not (home.warehouse.home / spool.FOLDER / "media" / "youtube").exists()
+
+
 def test_an_expired_key_fails_the_run_and_keeps_what_came(home: Home) -> None:
     def expire(number: int) -> None:
         if number == 3:

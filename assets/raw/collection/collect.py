@@ -5,6 +5,7 @@ there. No Dagster here; which source is asked for what, and when, is said by the
 """
 
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -233,8 +234,8 @@ class Collection:
 
         Rows of other collectors' runs wait for those: only who holds a collector's lock knows that none of its runs lives.
         """
-        landings = spool.leftovers(self.home)
-        ingested = self._ingest(landings)
+        ingested = self._ingest(spool.leftovers(self.home))
+        self._ingest_media()
         with self.warehouse.read() as con:
             open_ = con.execute(
                 f"SELECT collection_id, started_at FROM {TABLE} WHERE collector = $name AND state = 'running'",
@@ -292,6 +293,7 @@ class Collection:
             lying.close()  # the next run takes the files over and closes the row
             raise
         ingested = recovered.plus(self._ingest(lying.finish()))
+        self._ingest_media()
         end |= {"ended_at": self.clock(), "replies": lying.replies, "missed": missed}
         with self.warehouse.write() as con:
             quota.settle(con, collection_id, {bucket: allowance.spent.get(bucket, 0) for bucket in granted})
@@ -355,6 +357,21 @@ class Collection:
             for landing in open_.values():
                 landing.leave()
         return Ingested(tuple(results), tuple(refused))
+
+    def _ingest_media(self) -> None:
+        """Takes up the pictures and films that runs of this collector have left, and removes them once they are kept."""
+        if "media" not in self.collector.parts:
+            return
+        from assets.raw.media import ingest_media
+        from resources.collectors.ytdlp import collected_media
+
+        folder, index = collected_media(self.home).get(self.collector.source, (None, None))
+        if folder is None or index is None:
+            return
+        now = self.clock()
+        ingest_media(self.warehouse, self.settings, folder, source=self.collector.source, index=index, now=now)
+        index.unlink()  # first: without it the files below are nothing that is still to be kept
+        shutil.rmtree(folder)
 
 
 @dataclass(frozen=True)

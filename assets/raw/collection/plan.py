@@ -22,6 +22,7 @@ import numpy as np
 from resources.collectors.base import Order
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+Whole = np.ndarray[Any, np.dtype[np.int64]]
 
 AGES_H = np.array([1, 2, 4, 8, 16, 24, 48, 96, 168, 336, 672], dtype=np.float64)
 """Ages (h) at which a video is looked at: 1, 2, 4, 8, 16, 24 h, 2, 4, 7, 14, 28 d."""
@@ -37,8 +38,10 @@ OUTCOMES_H = (168.0, 672.0)
 """Ages at which the outcome itself is read. A look there tells no forecast anything, but without outcomes none is ever learned from:
 one in `OUTCOME_EVERY` looks is kept for them, and hash draws who, since outcomes of chosen videos would teach a chosen world."""
 OUTCOME_EVERY, OUTCOME_UNTIL = 4, 1.14
-NEVER_SD, FIRST_SD, LAST_SD, BEND_H = 1.45, 1.19, 0.1, 2.0
-"""Of `typical_sd`: before any look, at publication, at the horizon, and the age (h) from which it falls with ln age."""
+NEVER_SD = 1.45
+FIRST_SD, LAST_SD, BEND_H = (1.06, 1.0), (0.125, 0.04), (2.0, 3.0)
+"""Of `typical_sd`, after one look and after more: at publication beyond what stays at the horizon, what stays there, and the age (h)
+from which it falls with ln age. Measured in the simulator on worlds that no figure is reported of."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,8 @@ def plan(tracked: Tracked, now: float) -> Due:
     never = np.isnan(tracked.seen) & (age >= 0)
     chosen = (((passed > first) & (age <= TRACKED_H)) | never) & _may_try(tracked, passed, moments, now)
     row = np.flatnonzero(chosen)
-    velocity, uncertainty, told = expectation(age[row], np.maximum(seen_age[row], 0.0), tracked.sd[row])
+    looks = np.where(np.isnan(tracked.seen), 0, np.where(np.isnan(tracked.rate), 1, 2))
+    velocity, uncertainty, told = expectation(age[row], np.maximum(seen_age[row], 0.0), looks[row], tracked.sd[row])
     latest = np.where(passed[row] > 0, AGES_H[passed[row] - 1], 0.0)
     order = _in_turn(
         np.lexsort((tie[row], -told)), np.isin(latest, OUTCOMES_H) & (age[row] <= OUTCOME_UNTIL * latest), tie[row]
@@ -162,64 +166,69 @@ def _may_try(tracked: Tracked, passed: np.ndarray[Any, Any], moments: Floats, no
     return np.asarray((tracked.misses == 0) | ((tracked.misses < TRIES) & (waited >= wait)) | since_age)
 
 
-def expectation(age: Floats, seen_age: Floats, sd: Floats) -> tuple[Floats, Floats, Floats]:
-    """Velocity, uncertainty and information of videos of some age (h) that were last seen at another."""
+def expectation(age: Floats, seen_age: Floats, looks: Whole, sd: Floats) -> tuple[Floats, Floats, Floats]:
+    """Velocity, uncertainty and information of videos.
+
+    Args:
+        age: Their age now (h).
+        seen_age: The age (h) at which they were last seen; 0 where never.
+        looks: Looks so far; 2 stands for more.
+        sd: Standard deviation of the champion's forecast; missing where there is none.
+    """
     second = seen_age >= HORIZONS_H[0]
     horizon = np.where(second, HORIZONS_H[1], HORIZONS_H[0])
-    velocity = _resolved(seen_age, np.minimum(age, horizon), horizon)
-    uncertainty = np.where(np.isnan(sd), typical_sd(seen_age, horizon), sd)
-    worth = np.where(second, _worth(1, seen_age, age), _worth(0, seen_age, age))
+    to_come = np.maximum(_to_come(seen_age, horizon, BEND_H[1]), 1e-9)
+    velocity = np.clip(1.0 - _to_come(np.minimum(age, horizon), horizon, BEND_H[1]) / to_come, 0.0, 1.0)
+    uncertainty = np.where(np.isnan(sd), typical_sd(seen_age, horizon, looks), sd)
+    worth = np.where(second, _worth(1, looks, seen_age, age), _worth(0, looks, seen_age, age))
     return velocity, uncertainty, uncertainty * worth
 
 
-def typical_sd(age: Floats, horizon: Floats) -> Floats:
-    """Standard deviation of ln views at the horizon, forecast from the views at an age (h)."""
-    seen = FIRST_SD * _to_come(age, horizon) / _to_come(np.zeros(1), horizon) + LAST_SD
-    return np.asarray(np.where(age > 0, seen, NEVER_SD))
+def typical_sd(age: Floats, horizon: Floats, looks: Whole) -> Floats:
+    """Standard deviation of ln views at the horizon, forecast after so many looks, the last of them at an age (h)."""
+    after = [
+        first * _to_come(age, horizon, bend) / np.log1p(horizon / bend) + last
+        for first, last, bend in zip(FIRST_SD, LAST_SD, BEND_H, strict=True)
+    ]
+    return np.asarray(np.where(looks == 0, NEVER_SD, np.where(looks == 1, after[0], after[1])))
 
 
-def _to_come(age: Floats, horizon: Floats) -> Floats:
+def _to_come(age: Floats, horizon: Floats, bend: float) -> Floats:
     """Growth in ln views that usually comes between an age and the horizon (h)."""
-    return np.asarray(np.log1p(horizon / BEND_H) - np.log1p(np.minimum(age, horizon) / BEND_H))
+    return np.asarray(np.log1p(horizon / bend) - np.log1p(np.minimum(age, horizon) / bend))
 
 
-def _resolved(seen_age: Floats, age: Floats, horizon: Floats) -> Floats:
-    """The share of the growth to come at one age (h) that has come at another."""
-    to_come = np.maximum(_to_come(seen_age, horizon), 1e-9)
-    return np.clip(1.0 - _to_come(age, horizon) / to_come, 0.0, 1.0)
-
-
-def _worth(number: int, seen_age: Floats, age: Floats) -> Floats:
+def _worth(number: int, looks: Whole, seen_age: Floats, age: Floats) -> Floats:
     """Hours of the first horizon that a look at `age` is worth, per unit of the uncertainty since `seen_age`."""
     grid, table = _worth_table(number)
     seen, now = (np.clip(np.searchsorted(grid, value, side="right") - 1, 0, len(grid) - 1) for value in (seen_age, age))
-    return np.asarray(table[seen, now])
+    return np.asarray(table[np.minimum(looks, 2), seen, now])
 
 
 @cache
 def _worth_table(number: int) -> tuple[Floats, Floats]:
-    """Ages (h), and for each pair of them what a look at the second is worth where the last one was at the first.
+    """Ages (h), and per looks so far and pair of ages what a look at the second is worth where the last one was at the first.
 
     It is the price of a look at which taking it now is as good as waiting, for someone who pays the typical uncertainty for every
     hour until the horizon: dynamic programming backwards over the ages, for each of many prices.
     """
     horizon = HORIZONS_H[number]
-    grid = np.concatenate([np.zeros(1), np.geomspace(0.5, horizon, 95)])
-    if number:
-        grid = np.concatenate([np.geomspace(HORIZONS_H[0], horizon, 96)])
-    sd = typical_sd(grid, np.array(horizon))
+    start = HORIZONS_H[number - 1] if number else 0.5
+    grid = np.concatenate([np.zeros(0 if number else 1), np.geomspace(start, horizon, 96)])
+    size, looks = len(grid), np.arange(3)
+    sd = typical_sd(grid[None, :], np.array(horizon), looks[:, None])
     prices = np.concatenate([np.zeros(1), np.geomspace(0.02, 200.0, 120)])
-    size = len(grid)
-    to_go = np.zeros((len(prices), size))  # per price and age of the last look
-    worth = np.zeros((size, size))
     hours = np.diff(grid) * HORIZONS_H[0] / horizon
+    to_go = np.zeros((len(prices), 3, size))  # per price, looks so far and age of the last look
+    worth = np.zeros((3, size, size))
     for now in range(size - 2, -1, -1):
         wait = sd * hours[now] + to_go
-        look = prices + wait[:, now]
-        wait_, taken = wait, look[:, None] <= wait
-        worth[:, now] = np.where(taken, prices[:, None], 0.0).max(axis=0)
-        to_go = np.minimum(wait_, look[:, None])
-    return grid, np.where(np.arange(size)[:, None] < np.arange(size), worth / sd[:, None], 0.0)
+        look = prices[:, None] + wait[:, np.minimum(looks + 1, 2), now]
+        taken = look[:, :, None] <= wait
+        worth[:, :, now] = np.where(taken, prices[:, None, None], 0.0).max(axis=0)
+        to_go = np.minimum(wait, look[:, :, None])
+    before = np.arange(size)[:, None] < np.arange(size)
+    return grid, np.where(before, worth / sd[:, :, None], 0.0)
 
 
 def fitted(order: Order, cost: Callable[[Order], Mapping[str, int]], room: Mapping[str, int]) -> Order:

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from resources.collectors.base import Reply
 
 FOLDER = "collecting"
 _PART = ".part"
+_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}(-\d+)?\.[\w:-]+\.\w+(\.part)?")
 _BLOCK = 1 << 16
 _STALE_S = 86_400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -161,6 +163,7 @@ def leftovers(home: Path) -> list[Landing]:
     for path in sorted(folder.glob("*")) if folder.is_dir() else ():
         if path.name.startswith("."):
             _sweep(path)
+        if not _NAME.fullmatch(path.name):  # what collectors keep there for themselves
             continue
         descriptor = _taken_over(path)
         if descriptor is None:

@@ -114,8 +114,10 @@ def _forecast_targets(settings: Settings) -> list[str]:
 def _sd(numbers: Mapping[str, Floats]) -> Floats:
     """The champion's standard deviation, made smaller by what was seen since as is typical; missing where there is none."""
     horizon = np.array(HORIZONS_H[0])
-    then = typical_sd(np.maximum(numbers["as_of"] - numbers["anchor"], 0.0), horizon)
-    seen = typical_sd(np.maximum(np.nan_to_num(numbers["seen"] - numbers["anchor"], nan=0.0), 0.0), horizon)
+    then, seen = (
+        typical_sd(np.maximum(np.nan_to_num(numbers[name] - numbers["anchor"]), 0.0), horizon, np.array(2))
+        for name in ("as_of", "seen")
+    )
     young = numbers["seen"] - numbers["anchor"] < HORIZONS_H[0]
     return np.where(young, numbers["width"] * np.minimum(seen / then, 1.0), np.nan)
 
