@@ -4,11 +4,13 @@ Every row is tried with the cheap form of a parser; the other form sees each dis
 What the values mean together (keys, flags, reasons) is not known here.
 """
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -101,9 +103,13 @@ def path_text(container: str, path: str) -> str:
 
 
 def signature(reading: Reading, adapter: Adapter, name: str) -> tuple[object, ...]:
-    """What two landings of one adapter share where they can be mapped together; JSON is mapped by itself."""
+    """What two landings of one adapter share where they can be mapped together.
+
+    JSON is, where what surrounds its records, or its name, says when they were observed; else it is mapped by itself.
+    """
     if reading.format == "json":
-        return ("json", name, id(reading))
+        timed = _timed_around(reading, adapter, name) if adapter.kind not in ("metrics", "labels") else None
+        return ("json", id(reading)) if timed is None else ("json", "timed", timed)
     there = {column.casefold() for column in reading.columns}
     timed = next(
         (
@@ -114,6 +120,27 @@ def signature(reading: Reading, adapter: Adapter, name: str) -> tuple[object, ..
         None,
     )
     return (reading.columns, tuple(map(str, reading.rows.schema.types)), timed)
+
+
+def _timed_around(reading: Reading, adapter: Adapter, name: str) -> int | None:
+    """Which choice of the observation time the landing has, where no record has to be looked at for that."""
+    if adapter.observed_at is not None:
+        return -1
+    around = [json.loads(text) for text in reading.rows[ENVELOPE].unique().to_pylist()]
+    for position, choice in enumerate(adapter.fields.get("observed_at", ())):
+        if choice.origin == "column" or ("[" in choice.name and choice.origin == "envelope"):
+            return None
+        if choice.origin == "file_name" and _named(choice, name):
+            return position
+        if choice.origin == "envelope" and any(_inside(each, choice.name) for each in around):
+            return position
+    return None
+
+
+def _inside(document: Any, path: str) -> bool:
+    for key in path.split("."):
+        document = document.get(key) if isinstance(document, dict) else None
+    return document is not None
 
 
 def _named(choice: Choice, name: str) -> bool:

@@ -2,13 +2,14 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assets.raw import adapters
 from assets.raw.errors import IngestError
-from assets.raw.ingest import replay, reread
+from assets.raw.ingest import ingest_all, replay, reread
 from resources.secrets import hashed, salt
 from tests.raw.conftest import NOW, House
 
@@ -175,6 +176,28 @@ def test_tiktok_through_yt_dlp(house: House) -> None:
         )
     ]
     assert house.rows("SELECT status FROM raw.availability") == [("live",)]
+
+
+def test_replies_that_are_mapped_together_give_what_they_give_one_by_one(house: House, tmp_path: Path) -> None:
+    """Also where one lacks what another has, and where their times come from different places."""
+    few = {"id": "aaaaaaaaaaa", "statistics": {"viewCount": "7"}}
+    texts = {
+        "a.youtube_api.jsonl": lines(line(10, {"items": [video(100), few]})),
+        "b.youtube_api.jsonl": lines(line(10, {"items": [few, {**few, "id": "?"}]})),
+        "c.youtube_api.jsonl": lines({"fetched_at": "2025-06-01T12:00:00Z", "reply": {"items": [video(101)]}}),
+        "d_20250601T130000Z.youtube_api.json": json.dumps({"items": [video(102)]}),
+        "e.youtube_api.jsonl": lines(line(10, {"items": [video(100)]}), {"reply": {"items": [video(5)]}}),
+    }
+    paths = [house.file(name, text) for name, text in texts.items()]
+    outcomes = dict(ingest_all(house.warehouse, house.settings, paths, now=NOW))
+    assert [type(outcome).__name__ for outcome in outcomes.values()] == ["LandingResult"] * 5
+    (tmp_path / "apart").mkdir()
+    apart = House(tmp_path / "apart" / "home")
+    for name, text in texts.items():
+        apart.take(name, text)
+    for table in ("landings", "videos", "snapshots", "availability", "duplicates", "quarantine"):
+        everything = f"SELECT * FROM raw.{table} ORDER BY ALL"
+        assert house.rows(everything) == apart.rows(everything), table
 
 
 def test_another_platform_of_yt_dlp_is_not_taken_for_youtube(house: House) -> None:
