@@ -64,7 +64,7 @@ class Client:
         self._sleep = sleep
         self._jitter = jitter
         self._pace = Pace(interval_s, monotonic=monotonic, sleep=sleep)
-        self._robots: dict[str, RobotFileParser] = {}
+        self._robots: dict[str, RobotFileParser | CollectError] = {}
 
     def get(
         self,
@@ -95,6 +95,8 @@ class Client:
                 left alone for longer than a run waits.
         """
         headers = {"User-Agent": AGENT, "Accept": accept, **({"If-None-Match": etag} if etag else {})}
+        if not api:
+            self._obey_robots(url)
         for attempt in range(1, self.max_tries + 1):
             try:
                 return read(self._answer(url, headers, credentials or {}, api, before, MOST_HOPS if follow else 1))
@@ -159,14 +161,19 @@ class Client:
             )
 
     def _rules(self, origin: str) -> RobotFileParser:
-        """The robots.txt of a host, read once; one that cannot be read for a fault of the host closes it for now."""
+        """The robots.txt of a host, read once; one that cannot be read for a fault of the host closes it for the run."""
         if origin not in self._robots:
-            rules = self.get(f"{origin}/robots.txt", _as_rules, api=True)
-            delay = rules.crawl_delay(AGENT)
-            if delay:
-                self._pace.slow_down(host_of(origin), float(delay))
-            self._robots[origin] = rules
-        return self._robots[origin]
+            try:
+                self._robots[origin] = self.get(f"{origin}/robots.txt", _as_rules, api=True)
+            except CollectError as error:
+                self._robots[origin] = error
+        rules = self._robots[origin]
+        if isinstance(rules, CollectError):
+            raise rules
+        delay = rules.crawl_delay(AGENT)
+        if delay:
+            self._pace.slow_down(host_of(origin), float(delay))
+        return rules
 
 
 def _origin(url: str) -> str:

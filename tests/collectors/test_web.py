@@ -99,12 +99,14 @@ def test_robots_txt_binds_unless_the_host_is_exempt(place: Place) -> None:
 
 
 @pytest.mark.parametrize(("fault", "reason"), [("error", "server-error"), ("busy", "rate-limited")])
-def test_a_robots_txt_that_cannot_be_read_closes_the_host_for_now(place: Place, fault: str, reason: str) -> None:
+def test_a_robots_txt_that_cannot_be_read_closes_the_host_for_the_run(place: Place, fault: str, reason: str) -> None:
     place.world.faults = lambda asked, attempt: fault if asked.path == "/robots.txt" else None
-    with pytest.raises(CollectError) as error:
-        place.web().get(f"{place.server.url}/open", as_body)
-    assert error.value.reason == reason
-    assert {asked.path for asked in place.server.asked} == {"/robots.txt"}
+    web = place.web()
+    for path in ("/open", "/other"):
+        with pytest.raises(CollectError) as error:
+            web.get(f"{place.server.url}{path}", as_body)
+        assert error.value.reason == reason
+    assert [asked.path for asked in place.server.asked] == ["/robots.txt"] * 3
 
 
 def test_a_crawl_delay_slows_the_host_down(place: Place) -> None:
