@@ -127,25 +127,28 @@ def ingest_media(
 
 
 def ingest_collected(
-    warehouse: Warehouse, settings: Settings, *, now: datetime, progress: Progress | None = None
-) -> list[dict[str, Any]]:
-    """Ingests the files that collectors fetched, and takes their folders away; a call that is killed is made good by the next.
+    warehouse: Warehouse, settings: Settings, collector: str, *, source: str, now: datetime
+) -> dict[str, Any] | None:
+    """Ingests the files that a collector fetched, and takes their folder away; a call that is killed is made good by the next.
 
-    Nobody may collect for the same home meanwhile.
+    The collector may not run meanwhile.
 
     Returns:
-        What `ingest_media` returns, for each source that has files.
+        What `ingest_media` returns; None where there is nothing.
 
     Raises:
-        IngestError: A folder cannot be read or the disk is full; what was ingested before is kept.
+        IngestError: The folder cannot be read or the disk is full.
     """
-    results = []
-    for source, (folder, index) in collected_media(warehouse.home).items():
-        results.append(
-            ingest_media(warehouse, settings, folder, source=source, index=index, now=now, progress=progress)
-        )
-        shutil.rmtree(folder)
-    return results
+    there = collected_media(warehouse.home, collector)
+    if there is None:
+        return None
+    folder, index = there
+    result = ingest_media(warehouse, settings, folder, source=source, index=index, now=now)
+    kept = folder.with_name(f".{folder.name}")
+    shutil.rmtree(kept, ignore_errors=True)
+    folder.rename(kept)  # whole, so that a kill leaves no half of it to be ingested
+    shutil.rmtree(kept)
+    return result
 
 
 def _keep_manifest(home: Path, said: bytes) -> store.Kept:

@@ -27,7 +27,7 @@ class Etags:
     """
 
     def __init__(self, home: Path) -> None:
-        self._path = home / "collecting" / "etags.json"
+        self._path = home / "fetched" / "etags.json"
         self._known: dict[str, tuple[str, str]] = self._load()
 
     def get(self, url: str, since: datetime | None = None) -> str | None:

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import re
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -228,9 +229,15 @@ class _Run:
     def replies(self) -> Iterator[Reply | Missed]:
         try:
             yield from self._replies()
+            shutil.rmtree(self.folder, ignore_errors=True)
         finally:
             for downloader in self.downloaders.values():
                 downloader.close()
+
+    @property
+    def folder(self) -> Path:
+        """Where yt-dlp writes; what a killed run left there is taken up when its video is asked for again."""
+        return self.of.home / "fetched" / "parts" / self.of.name
 
     def _replies(self) -> Iterator[Reply | Missed]:
         platform = self.of.platform
@@ -275,9 +282,8 @@ class _Run:
     def _look_at(self, video_id: str, address: str) -> Iterator[Reply | Missed]:
         request = {"address": self.of.platform.address(video_id)}
         adapter = self.of.platform.adapter
-        folder = collecting_folder(self.of.home, self.of.platform.adapter)
         try:
-            info, failure = self._extract(address, **self._wanted(folder))
+            info, failure = self._extract(address, **self._wanted())
         except CollectError as error:
             state = _STATES.get(error.reason)
             if state is None:
@@ -289,17 +295,17 @@ class _Run:
         if "videos" in self.order.parts:
             yield Reply(adapter, envelope(now, request, landed(info, self.of.platform, self.of.salt)))
         if self._with_captions:
-            items = captions(info, folder)
+            items = captions(info, self.folder)
             if items:
                 yield Reply(str(self.of.platform.captions), envelope(now, request, {"items": items}))
         if "media" in self.order.parts:
-            keep_media(self.of.home, self.of.source, folder, video_id, now)
+            keep_media(self.of.home, self.of.name, self.folder, video_id, now)
         if failure is not None:
             yield Missed(
                 "media" if "media" in self.order.parts else "captions", video_id, failure.reason, failure.detail
             )
 
-    def _wanted(self, folder: Path) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, Any]:
         """Options for the parts that the order asks for."""
         kinds = self.of.media if "media" in self.order.parts else ()
         film = "video" if "video" in kinds else "audio" if "audio" in kinds else None
@@ -308,7 +314,7 @@ class _Run:
             "writethumbnail": "thumbnail" in kinds,
             "writesubtitles": self._with_captions,
             "writeautomaticsub": self._with_captions,
-            "outtmpl": {"default": str(folder / "%(id)s.%(ext)s")},
+            "outtmpl": {"default": str(self.folder / "%(id)s.%(ext)s")},
         }
         if film is not None:
             from resources.media.films import ffmpeg
@@ -488,23 +494,19 @@ def _unsigned(value: Any) -> Any:
 # Files ------------------------------------------------------------------------------------------------------------------
 
 
-def collecting_folder(home: Path, name: str) -> Path:
-    """Where yt-dlp writes; what a killed run leaves there is overwritten or taken up by the next."""
-    return home / "collecting" / "yt-dlp" / name
+def collected_media(home: Path, name: str) -> tuple[Path, Path] | None:
+    """The folder of files that a collector fetched and nobody ingested yet, and its index; None where there is nothing.
 
-
-def collected_media(home: Path) -> dict[str, tuple[Path, Path]]:
-    """Source -> folder of files that were fetched and not ingested yet, and its index of path, video_id, kind, observed_at.
-
-    They are what `assets.raw.media.ingest_media` takes.
+    The index has path, video_id, kind and observed_at, as `assets.raw.media.ingest_media` takes it.
     """
-    folders = sorted((home / "collecting" / "media").glob("*/index.jsonl"))
-    return {index.parent.name: (index.parent, index) for index in folders}
+    folder = home / "fetched" / name
+    index = folder / "index.jsonl"
+    return (folder, index) if index.exists() else None
 
 
-def keep_media(home: Path, source: str, folder: Path, video_id: str, now: datetime) -> list[Path]:
+def keep_media(home: Path, name: str, folder: Path, video_id: str, now: datetime) -> list[Path]:
     """Notes the finished files of a video in the index, then moves each to where it is ingested from."""
-    target = home / "collecting" / "media" / source
+    target = home / "fetched" / name
     target.mkdir(parents=True, exist_ok=True)
     moved = []
     for path in sorted(folder.glob(f"{video_id}.*")):

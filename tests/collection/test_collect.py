@@ -213,11 +213,11 @@ def test_pictures_and_films_are_taken_up(home: Home) -> None:
     fetched = home.warehouse.home / "fetched"
     fetched.mkdir()
     Image.new("RGB", (64, 36), "red").save(fetched / f"{video_ids(1)[0]}.png")
-    keep_media(home.warehouse.home, "youtube", fetched, video_ids(1)[0], NOW)
+    keep_media(home.warehouse.home, "yt_dlp", fetched, video_ids(1)[0], NOW)
     home.fake.name, home.fake.parts = "yt_dlp", frozenset({"videos", "media"})
     home.ask(video_ids(1)[0])
     assert home.rows("SELECT video_id FROM raw.media") == [{"video_id": video_ids(1)[0]}]
-    assert not (home.warehouse.home / spool.FOLDER / "media" / "youtube").exists()
+    assert not (fetched / "yt_dlp").exists()
 
 
 def test_an_expired_key_fails_the_run_and_keeps_what_came(home: Home) -> None:

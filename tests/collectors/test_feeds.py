@@ -2,12 +2,14 @@
 
 import pytest
 
+from assets.raw.collection.collect import Collection
 from resources.collectors.base import CollectError, Order, collector
 from resources.collectors.etags import Etags
 from resources.collectors.feeds import ChannelFeeds, FileFeed, parse_feed
 from resources.settings import load_settings
 from tests.collectors.conftest import Place, run
 from tests.collectors.server import rss
+from warehouse.connection import Warehouse
 
 CHANNEL = "UC" + "1" * 22
 ID = "kpnoibF4eNg"
@@ -60,8 +62,8 @@ def test_what_was_not_kept_is_fetched_again(place: Place) -> None:
 @pytest.mark.parametrize("held", [b"", b"[1]", b'{"a": "b"}', b"{"])
 def test_a_broken_file_of_etags_costs_one_answer(place: Place, held: bytes) -> None:
     place.world.files["/panel.csv"] = b"video_id\n1\n"
-    (place.home / "collecting").mkdir()
-    (place.home / "collecting" / "etags.json").write_bytes(held)
+    (place.home / "fetched").mkdir()
+    (place.home / "fetched" / "etags.json").write_bytes(held)
     assert [len(run(file_feed(place, "/panel.csv"), Order())[0]) for _ in range(2)] == [1, 0]
 
 
@@ -119,3 +121,15 @@ def test_collectors_are_made_by_name(place: Place, monkeypatch: pytest.MonkeyPat
     assert [each.source for each in made.values()] == ["youtube", "youtube", "youtube", "tiktok", "tiktok_panel"]
     with pytest.raises(CollectError, match="no collector 'vimeo'; there are youtube_api"):
         collector("vimeo", place.home, settings, place.clock.now)
+
+
+def test_a_collection_run_lands_a_feed_and_the_next_finds_nothing_new(place: Place) -> None:
+    place.world.files["/panel.csv"] = b"video_id,collected_at,views\nkpnoibF4eNg,2025-05-01T00:00:00Z,5\n"
+    warehouse, settings = Warehouse(place.home), load_settings(place.home)
+    for run_id, accepted in (("one", [1]), ("two", [])):
+        made = FileFeed(
+            "p", f"{place.server.url}/panel.csv", "simulator", place.web(), Etags(place.home), place.clock.now
+        )
+        done = Collection(warehouse, settings, made, place.clock.now).on_demand(Order(), run_id)
+        assert (done.row["state"], done.refused) == ("done", ())
+        assert [result.accepted for result in done.results] == accepted

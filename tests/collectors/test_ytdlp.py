@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from assets.raw.collection.collect import Collection
 from assets.raw.media import ingest_collected
 from resources.collectors import links, ytdlp
 from resources.collectors.base import CollectError, Order
@@ -72,12 +73,14 @@ def test_metadata_of_a_page_for_real(site: Place) -> None:
 
 
 def test_files_are_what_the_media_store_takes(site: Place) -> None:
-    folder = ytdlp.collecting_folder(site.home, "yt_dlp")
+    folder = site.home / "fetched" / "parts" / "yt_dlp"
     folder.mkdir(parents=True)
     (folder / "one-1.mp4.part").write_bytes(b"what a killed run left")
     replies, missed, error = run(generic(site), Order(videos=("one-1",), parts=EVERY))
     assert (len(replies), missed, error) == (1, [], None)
-    ((_, (media, index)),) = collected_media(site.home).items()
+    there = collected_media(site.home, "yt_dlp")
+    assert there is not None
+    media, index = there
     rows = [json.loads(line) for line in index.read_text().splitlines()]
     assert {(row["kind"], row["video_id"], row["observed_at"]) for row in rows} == {
         (kind, "one-1", f"{NOW.isoformat()}Z") for kind in ("thumbnail", "video")
@@ -86,10 +89,10 @@ def test_files_are_what_the_media_store_takes(site: Place) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("assets.raw.media.shutil", None)
         with pytest.raises(AttributeError):  # killed before the folder is taken away
-            ingest_collected(warehouse, settings, now=NOW)
-    (result,) = ingest_collected(warehouse, settings, now=NOW)
-    assert (result["accepted"], result["quarantined"], result["already_known"]) == (2, 0, True)
-    assert not media.exists() and ingest_collected(warehouse, settings, now=NOW) == []
+            ingest_collected(warehouse, settings, "yt_dlp", source="youtube", now=NOW)
+    result = ingest_collected(warehouse, settings, "yt_dlp", source="youtube", now=NOW)
+    assert result is not None and (result["accepted"], result["quarantined"], result["already_known"]) == (2, 0, True)
+    assert not media.exists() and ingest_collected(warehouse, settings, "yt_dlp", source="youtube", now=NOW) is None
     kinds = warehouse.query(
         "SELECT kind, state FROM raw.media WHERE source = 'youtube' AND video_id = 'one-1' ORDER BY 1"
     )
@@ -101,7 +104,9 @@ def test_a_file_that_cannot_be_had_costs_nothing_but_itself(site: Place) -> None
     replies, missed, error = run(generic(site), Order(videos=("one-1",), parts=EVERY))
     assert [reply.line["reply"]["id"] for reply in replies] == ["one-1"] and error is None
     assert [(said.part, said.subject) for said in missed] == [("media", "one-1")]
-    ((_, (_, index)),) = collected_media(site.home).items()
+    there = collected_media(site.home, "yt_dlp")
+    assert there is not None
+    index = there[1]
     assert [json.loads(line)["kind"] for line in index.read_text().splitlines()] == ["thumbnail"]
 
 
@@ -271,7 +276,7 @@ def test_captions_for_real(site: Place) -> None:
     assert [(reply.adapter, reply.line["reply"]) for reply in replies] == [
         ("youtube_captions", {"items": [{"video_id": "one-1", "language": "en", "kind": "manual", "text": "so hello"}]})
     ]
-    assert list(ytdlp.collecting_folder(site.home, "yt_dlp").iterdir()) == []
+    assert not any(path.is_file() for path in (site.home / "fetched").rglob("*"))
 
 
 def test_captions_are_words_without_times(tmp_path: Path) -> None:
@@ -323,3 +328,24 @@ def test_topics_and_channels_lead_to_addresses(place: Place, monkeypatch: pytest
 
 def test_a_refusal_to_speak_is_one_error(place: Place) -> None:
     assert isinstance(failure_of(yt_dlp.utils.YoutubeDLError("x")), CollectError)
+
+
+def test_a_collection_run_ends_with_the_files_in_the_media_store(site: Place, film: bytes) -> None:
+    video = "abcdefghi-1"
+    site.world.files["/abcdefghi.html"] = page("Nine", f"{site.server.url}/one.mp4", f"{site.server.url}/thumb.jpg")
+    warehouse, settings = Warehouse(site.home), load_settings(site.home)
+    collection = Collection(warehouse, settings, generic(site), site.clock.now)
+    done = collection.on_demand(Order(videos=(video,), parts=frozenset({"videos", "captions", "media"})), "run")
+    assert (done.row["state"], done.refused, done.row["missed"]) == ("done", (), [])
+    assert [result.quarantined for result in done.results] == [0, 0]
+    rows = warehouse.query("SELECT source, video_id, kind, state FROM raw.media ORDER BY kind").to_pylist()
+    assert rows == [
+        {"source": "youtube", "video_id": video, "kind": kind, "state": "done"} for kind in ("thumbnail", "video")
+    ]
+    assert warehouse.query("SELECT language, kind, text FROM raw.captions").to_pylist() == [
+        {"language": "en", "kind": "manual", "text": "so hello"}
+    ]
+    left = [path for folder in ("collecting", "fetched") for path in (site.home / folder).rglob("*")]
+    assert not any(path.is_file() for path in left if path.suffix != ".lock")
+    again = collection.on_demand(Order(videos=(video,), parts=frozenset({"videos"})), "again")
+    assert (again.row["state"], again.refused) == ("done", ())

@@ -5,7 +5,6 @@ there. No Dagster here; which source is asked for what, and when, is said by the
 """
 
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from assets.raw.collection import quota, spool
 from assets.raw.collection.plan import Due, fitted, plan
 from assets.raw.collection.tracked import followed, hours
 from assets.raw.ingest import LandingResult, ingest_all
+from assets.raw.media import ingest_collected
 from assets.raw.store import refuse
 from resources.collectors.base import CollectError, Collector, Missed, Order, QuotaSpentError
 from resources.media.states import Reason
@@ -360,18 +360,8 @@ class Collection:
 
     def _ingest_media(self) -> None:
         """Takes up the pictures and films that runs of this collector have left, and removes them once they are kept."""
-        if "media" not in self.collector.parts:
-            return
-        from assets.raw.media import ingest_media
-        from resources.collectors.ytdlp import collected_media
-
-        folder, index = collected_media(self.home).get(self.collector.source, (None, None))
-        if folder is None or index is None:
-            return
-        now = self.clock()
-        ingest_media(self.warehouse, self.settings, folder, source=self.collector.source, index=index, now=now)
-        index.unlink()  # first: without it the files below are nothing that is still to be kept
-        shutil.rmtree(folder)
+        name, source = self.collector.name, self.collector.source
+        ingest_collected(self.warehouse, self.settings, name, source=source, now=self.clock())
 
 
 @dataclass(frozen=True)
