@@ -39,12 +39,13 @@ class Place:
         self.world = world
         self.clock = clock
         self.server = server
+        self.timeout_s = 10.0  # of the machine that runs the tests, however busy it is
 
     def web(self, **how: Any) -> Client:
         return Client(
             **{
                 "interval_s": INTERVAL_S,
-                "timeout_s": 0.15,
+                "timeout_s": self.timeout_s,
                 "monotonic": self.clock.monotonic,
                 "sleep": self.clock.sleep,
                 "jitter": lambda: 0.5,

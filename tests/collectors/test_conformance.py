@@ -147,6 +147,7 @@ def test_everything_comes_from_a_server_that_behaves(
 def test_a_fault_that_passes_costs_a_try_and_nothing_else(
     case: Case, place: Place, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
+    place.timeout_s = 0.2 if fault == "slow" else place.timeout_s
     place.world.faults = not_robots(fault, until=1)
     outcome, error = collect(case, place, caplog)
     if fault not in case.harmless:
@@ -159,6 +160,7 @@ def test_a_fault_that_lasts_ends_after_three_tries_each(
 ) -> None:
     if fault in case.harmless:
         return
+    place.timeout_s = 0.2 if fault == "slow" else place.timeout_s
     place.world.faults = not_robots(fault)
     outcome, _ = collect(case, place, caplog)
     assert not set(outcome.values()) & {"came", "public", "unavailable"}

@@ -25,6 +25,7 @@ def failing(*faults: str | None) -> object:
 
 @pytest.mark.parametrize("fault", WORTH_ANOTHER_TRY)
 def test_what_may_pass_is_tried_again_three_times_at_most(place: Place, fault: str) -> None:
+    place.timeout_s = 0.3 if fault == "slow" else place.timeout_s
     place.world.faults = failing(fault)  # type: ignore[assignment]
     assert ask(place) == {"a": 1}
     assert len(place.server.asked) == 2
