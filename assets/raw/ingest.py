@@ -611,11 +611,13 @@ def replay(
 ) -> list[LandingResult]:
     """Read again every landing that has quarantined records of a source, a reason or a landing (its beginning will do).
 
+    The name of an adapter stands for its source, and for what was read before adapters of one platform shared it.
     Folders of media are not among them: what a manifest lacks is mended in the folder, which is then ingested again.
     """
+    known = dict.fromkeys([source, source and adapters.source_of(source, warehouse.home)])
     with warehouse.read() as con:
-        rows = landings.quarantined(con, source=source, reason=reason, landing_id=landing_id)
-    listed = rows.select(["landing_id", "kind"]).to_pylist()
+        found = [landings.quarantined(con, source=each, reason=reason, landing_id=landing_id) for each in known]
+    listed = pa.concat_tables(found).select(["landing_id", "kind"]).to_pylist()
     kept = [row["landing_id"] for row in listed if row["kind"] != "media"]
     return list(reread_all(warehouse, settings, dict.fromkeys(kept), now))
 

@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from assets.raw import media_folder, store
+from assets.raw.adapters import source_of
 from assets.raw.media_folder import Order, Progress, Record
 from assets.raw.media_rows import arrow_rows, in_batches
 from resources.collectors.ytdlp import collected_media
@@ -86,7 +87,7 @@ def ingest_media(
         warehouse: Where to.
         settings: Settings of the home.
         folder: The folder, with the folders below it.
-        source: Source whose videos these are.
+        source: Source whose videos these are, or an adapter of it.
         index: CSV or JSON lines with the columns path (inside the folder), video_id and, where there are any, kind and
             observed_at; without one, a file's stem is the video's id.
         mapping: Field -> column, where the columns of the index have other names.
@@ -102,6 +103,7 @@ def ingest_media(
         IngestError: The folder or the index cannot be read, or the disk is full; nothing was written.
     """
     tell = progress or (lambda line: None)
+    source = source_of(source, warehouse.home)
     order = Order(source, index, mapping or {}, observed_at, now)
     records = media_folder.read_folder(folder, order, MediaStore(warehouse.home), settings, tell)
     said = media_folder.manifest(records, source)

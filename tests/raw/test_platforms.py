@@ -227,7 +227,7 @@ def test_a_landing_of_before_moves_to_the_source_of_its_platform(house: House, m
     counts = house.rows("SELECT landing_id, rows_read, accepted, duplicate, quarantined FROM raw.landings ORDER BY 1")
     first, *others = [landing for landing, *_ in counts]
     reread(house.warehouse, house.settings, first, NOW)
-    replay(house.warehouse, house.settings, now=NOW)
+    assert replay(house.warehouse, house.settings, now=NOW, source="youtube_api")
     for landing in others:
         reread(house.warehouse, house.settings, landing, NOW)
     for table in tables:
