@@ -214,7 +214,7 @@ def test_any_order_and_repetition_gives_the_same_tables(kind: Kind, data: st.Dat
     in_any_order(kind, data, ("l1", "l2", "l3", "l4"))
 
 
-@settings(QUICK, max_examples=6)
+@settings(QUICK, max_examples=4)
 @given(data=st.data(), kind=st.sampled_from(sorted(KEYS)))
 def test_channels_comments_and_captions_are_no_different(kind: Kind, data: st.DataObject) -> None:
     in_any_order(kind, data, ("l1", "l2", "l3"))
