@@ -31,8 +31,8 @@ from warehouse.writer import append_rows
 
 TABLE = "raw.collections"
 STATUSES = ("private", "removed", "age_restricted", "region_blocked", "unavailable")
-_SLACK = 1.1
-"""What is reserved beyond the cost of an order, for requests that have to be tried again."""
+_SLACK, _FEW = 1.1, 2
+"""What is reserved beyond the cost of an order, a share and a few, for requests that have to be tried again."""
 _FIRST_LOOK_BACK = timedelta(days=7)
 _OVERLAP = timedelta(hours=1)
 _NEVER = (datetime.min, 0)
@@ -200,9 +200,8 @@ class Collection:
             intention = self.intention(name, source, links)
             if intention.held:
                 raise HeldError(intention.held)
-            return self._run(
-                name, intention.order, self._limits(source), intention.room, len(intention.due), run_id, recovered
-            )
+            limits = self._limits(source)
+            return self._run(name, intention.order, limits, len(intention.due), run_id, recovered)
 
     def on_demand(self, order: Order, run_id: str) -> Collected:
         """A run that somebody asked for: just the order, from all that is left of the day.
@@ -227,7 +226,7 @@ class Collection:
                     f"{self.collector.name}: what is left of the day ({rest}) does not pay for it; "
                     f"the next day begins at {quota.day_ends(now):%Y-%m-%d %H:%M} UTC"
                 )
-            return self._run("", fitting, limits, left, 0, run_id, recovered)
+            return self._run("", fitting, limits, 0, run_id, recovered)
 
     def recover(self) -> "Ingested":
         """Ingests what killed runs left, whichever collector's they were, and closes their rows.
@@ -261,14 +260,13 @@ class Collection:
         name: str,
         order: Order,
         limits: Mapping[str, int],
-        room: Mapping[str, int],
         due: int,
         run_id: str,
         recovered: "Ingested",
     ) -> Collected:
         now, collection_id = self.clock(), uuid4().hex
         cost = self.collector.cost(order)
-        wanted = {bucket: min(math.ceil(cost.get(bucket, 0) * _SLACK), units) for bucket, units in room.items()}
+        wanted = {bucket: math.ceil(units * _SLACK) + _FEW for bucket, units in cost.items() if units}
         with self.warehouse.write() as con:
             granted = quota.reserve(con, self.collector.source, limits, wanted, now, collection_id)
             order = fitted(order, self.collector.cost, granted)

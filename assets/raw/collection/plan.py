@@ -1,13 +1,14 @@
 """What is due to be looked at again, in the order of how much a look is expected to tell, as far as the quota goes.
 
 Pure: columns of numbers in, an order out. A video is due at the ages below, each a little later by a hash of its id; several
-ages missed in an outage are one look. What a look tells is the product of two things:
+ages missed in an outage are one look. What a look tells is made of two things:
 
 - **velocity**: how far the video's views are expected to have moved since they were last seen, as the share of the growth (in ln
   views) that was still to come then;
-- **uncertainty**: the standard deviation of the forecast of its ln views at the horizon, from the serving champion's interval
-  where there is one, else from `typical_sd`.
+- **uncertainty**: the standard deviation of the forecast of its ln views at the horizon: `typical_sd`, and where there is a serving
+  champion the geometric mean of that and of its interval, since what a model says of one video's error is noisy.
 
+A look takes away that share of the uncertainty, for the hours until the next one: `_worth_table` weighs it against waiting.
 Reading the warehouse is in `tracked`, reserving in `quota`.
 """
 
@@ -83,7 +84,7 @@ class Due:
         due: The latest age (h) that is due.
         velocity: Share of the growth still to come at the last look that has come since.
         uncertainty: Standard deviation of the forecast of ln views at the horizon as of the last look.
-        information: Their product, by which they are ordered.
+        information: What a look tells, by which they are ordered.
     """
 
     row: np.ndarray[Any, Any]
@@ -179,7 +180,8 @@ def expectation(age: Floats, seen_age: Floats, looks: Whole, sd: Floats) -> tupl
     horizon = np.where(second, HORIZONS_H[1], HORIZONS_H[0])
     to_come = np.maximum(_to_come(seen_age, horizon, BEND_H[1]), 1e-9)
     velocity = np.clip(1.0 - _to_come(np.minimum(age, horizon), horizon, BEND_H[1]) / to_come, 0.0, 1.0)
-    uncertainty = np.where(np.isnan(sd), typical_sd(seen_age, horizon, looks), sd)
+    typical = typical_sd(seen_age, horizon, looks)
+    uncertainty = np.where(np.isnan(sd), typical, np.sqrt(sd * typical))
     worth = np.where(second, _worth(1, looks, seen_age, age), _worth(0, looks, seen_age, age))
     return velocity, uncertainty, uncertainty * worth
 
