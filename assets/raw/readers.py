@@ -451,10 +451,17 @@ def _json_reading(pairs: list[tuple[str, str]], broken: list[Broken]) -> Reading
     table = pa.table(
         {
             RECORD: pa.array([record for record, _ in pairs], pa.string()),
-            ENVELOPE: pa.array([envelope for _, envelope in pairs], pa.string()),
+            ENVELOPE: _repeated([envelope for _, envelope in pairs]),
         }
     )
     return Reading("json", _numbered(table, [row.row_number for row in broken]), (), broken)
+
+
+def _repeated(texts: Sequence[str]) -> pa.DictionaryArray:
+    """Texts, each kept once: what surrounds the records of a page is said of every one of them."""
+    places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    indices = pa.array([places[text] for text in texts], pa.int32())
+    return pa.DictionaryArray.from_arrays(indices, pa.array(list(places), pa.string()))
 
 
 def _without_tombstones(
