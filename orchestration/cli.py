@@ -311,27 +311,22 @@ def collect(
         )
     runs = Runs(folder)
     ids = [runs.collect(config)["run_id"] for config in configs]
-    names = (
-        "collector",
-        "state",
-        "asked",
-        "fetched",
-        "live",
-        "private",
-        "removed",
-        "unavailable",
-        "landings",
-        "detail",
-    )
+    names = ("collector", "state", "asked", "fetched", "live", "private", "removed", "unavailable")
     rows = runs.home.warehouse.query(
-        f"SELECT {', '.join(names)}, len(missed) AS missed, run_id FROM raw.collections WHERE list_contains($ids, run_id)",
+        f"""SELECT {", ".join(names)}, len(missed) AS missed, detail, misses, landings, run_id FROM raw.collections
+            WHERE list_contains($ids, run_id)""",
         {"ids": ids},
     ).to_pylist()
     if json_:
         print_json(rows)
-        return
-    shown = [{**row, "landings": ", ".join(row["landings"] or [])} for row in rows]
-    print_table([{name: row[name] for name in (*names, "missed") if row[name] not in (None, "")} for row in shown])
+    else:
+        print_table([{name: row[name] for name in (*names, "missed")} for row in rows])
+        for row in rows:
+            said = [row["detail"], *(row["misses"] or []), *(f"landing {name}" for name in row["landings"] or [])]
+            people.print("\n".join(f"{row['collector']}: {line}" for line in said if line), markup=False)
+    if not any(row["fetched"] for row in rows) and any(row["misses"] for row in rows):
+        reasons = sorted({line.split(": ")[1] for row in rows for line in row["misses"] or ()})
+        raise RunFailedError(f"nothing of what was asked for came ({', '.join(reasons)})")
 
 
 @app.command()

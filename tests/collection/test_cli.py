@@ -64,6 +64,15 @@ def test_links_are_collected_and_the_plan_goes_on(folder: Path, world: FakeColle
     assert "151 videos are due, 100 fit into this run" in shown and "of the growth to come" in shown
 
 
+def test_what_did_not_come_is_said_with_its_reason(folder: Path, world: FakeCollector) -> None:
+    world.missing = {"dQw4w9WgXcQ"}
+    result = CliRunner().invoke(app, ["collect", "dQw4w9WgXcQ", "--json", "--home", str(folder)])
+    assert "nothing of what was asked for came (server-error)" in str(result.exception)
+    [row] = json.loads(result.stdout)
+    assert (row["fetched"], row["missed"]) == (0, 1)
+    assert row["misses"] == ["1 videos: server-error: dQw4w9WgXcQ: 500"]
+
+
 def test_a_plan_without_a_key_says_the_way_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("UPSWELL_YOUTUBE_API_KEY", raising=False)
     [told] = json.loads(upswell(folder, "plan", "--json").stdout)

@@ -118,6 +118,7 @@ def _metadata(done: Collected) -> dict[str, Any]:
         **{name: row[name] for name in ("state", "asked", "due", "fetched", "replies")},
         **{f"found {state}": row[state] for state in states if row[state]},
         "missed": len(row["missed"] or ()),
+        **({"what was missed": "\n".join(row["misses"])} if row.get("misses") else {}),
         "units": markdown(
             [{"bucket": bucket, "spent": units, "left": done.left.get(bucket)} for bucket, units in done.spent.items()]
         ),

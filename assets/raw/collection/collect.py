@@ -275,12 +275,11 @@ class Collection:
         allowance = quota.Allowance(limits, granted, self.clock)
         lying = spool.Spool(self.home, now, collection_id)
         end: dict[str, Any] = {"state": "done"}
-        missed: list[str] = []
+        missed: list[Missed] = []
         try:
             for answer in self.collector.collect(order, allowance):
                 if isinstance(answer, Missed):
-                    if answer.part == "videos":
-                        missed.append(answer.subject)
+                    missed.append(answer)
                 else:
                     lying.append(answer)
         except CollectError as error:
@@ -292,7 +291,12 @@ class Collection:
             raise
         ingested = recovered.plus(self._ingest(lying.finish()))
         self._ingest_media()
-        end |= {"ended_at": self.clock(), "replies": lying.replies, "missed": missed}
+        end |= {
+            "ended_at": self.clock(),
+            "replies": lying.replies,
+            "missed": [each.subject for each in missed if each.part == "videos"],
+            "misses": _summed_up(missed),
+        }
         with self.warehouse.write() as con:
             quota.settle(con, collection_id, {bucket: allowance.spent.get(bucket, 0) for bucket in granted})
             end |= _counts(con, lying.prefix)
@@ -372,6 +376,17 @@ class Ingested:
     def plus(self, other: "Ingested") -> "Ingested":
         """Both together."""
         return Ingested((*self.results, *other.results), (*self.refused, *other.refused))
+
+
+def _summed_up(missed: Sequence[Missed]) -> list[str]:
+    """What did not come, a line per part and reason with the first of its kind."""
+    kinds: dict[tuple[str, str], list[Missed]] = {}
+    for each in missed:
+        kinds.setdefault((each.part, each.reason.value), []).append(each)
+    return [
+        f"{len(same)} {part}: {reason}: {same[0].subject}: {redact(same[0].detail)}"
+        for (part, reason), same in kinds.items()
+    ]
 
 
 def _asks(order: Order) -> bool:
