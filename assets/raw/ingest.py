@@ -670,6 +670,11 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
     if found is None:
         of_source = [each for each in known.values() if order.source in ("auto", each.source)]
         found = inference.recognise(reading, [each for each in of_source if order.kind in (None, each.kind)])
+    if found is None and order.kind not in (None, "videos"):
+        readers_of = [each.name for each in known.values() if each.kind == order.kind]
+        raise IngestError(
+            name, f"no adapter of {order.kind} recognises it; say --source NAME of {', '.join(readers_of)}"
+        )
     if found is None and order.source != "auto" and not order.mapping:
         found = adapters.adapter(order.source, home)
     if found is None:
