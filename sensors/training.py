@@ -26,11 +26,12 @@ DECISION = "upswell/decision/"
 """How the tags of a training run begin, one per decision that asked for it."""
 
 
-def training_sensor(training: Any, chain_tag: str) -> dg.SensorDefinition:
+def training_sensor(training: Any, gate_name: str, chain_tag: str) -> dg.SensorDefinition:
     """The sensor that asks for a training run of the cells that need one.
 
     Args:
         training: The job.
+        gate_name: The job that may be judging what an earlier run trained.
         chain_tag: Marks the run, so that figures and report follow it.
     """
 
@@ -45,7 +46,7 @@ def training_sensor(training: Any, chain_tag: str) -> dg.SensorDefinition:
         from assets.evaluations.decisions import decisions, record
         from assets.evaluations.trigger import FIRED, should_train
 
-        if busy := _busy(context.instance, home, training.name):
+        if busy := _busy(context.instance, home, training.name, gate_name):
             return dg.SkipReason(busy)
 
         def fate(decision_id: str) -> "Fate":
