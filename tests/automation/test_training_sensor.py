@@ -16,7 +16,7 @@ def test_no_training_is_asked_for_beside_a_run_that_trains_or_judges(job: str, t
     home = Home(path=str(new_home(tmp_path / "home")))
     definitions = build_definitions(resource_overrides={"home": home})
     with instance_for_test() as instance:
-        run = instance.create_run_for_job(definitions.resolve_job_def(job), status=dg.DagsterRunStatus.QUEUED)
+        run = instance.create_run_for_job(definitions.resolve_job_def(job), status=dg.DagsterRunStatus.NOT_STARTED)
         repository = definitions.get_repository_def()
         context = dg.build_sensor_context(instance=instance, repository_def=repository, resources={"home": home})
         asked = repository.get_sensor_def("training").evaluate_tick(context)
