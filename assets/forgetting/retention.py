@@ -27,9 +27,19 @@ from warehouse.connection import Warehouse
 from warehouse.contracts import load_tables
 from warehouse.landings import Landing
 
-_TEXTS = ("title", "description", "tags", "url", "thumbnail_url", "channel_name")
+_WORDS = ("title", "description", "tags", "url", "thumbnail_url")
+_TEXTS = (*_WORDS, "channel_name")
 _STATISTICS = (*COUNTS, *(name for name in CHANNEL if name != "channel_name"))
-_ENTERED = ("raw.videos", "raw.snapshots", "raw.metrics", "raw.labels", "raw.channels", "raw.availability")
+_ENTERED = (
+    "raw.videos",
+    "raw.snapshots",
+    "raw.metrics",
+    "raw.labels",
+    "raw.channels",
+    "raw.availability",
+    "raw.comments",
+    "raw.captions",
+)
 _DERIVED = ("features", "embeddings", "clusters", "evaluations")
 # When what a derived row says of a video's counts was true.
 _AS_OF = {
@@ -94,25 +104,20 @@ def begin(warehouse: Warehouse, sources: list[str], now: datetime, settings: Set
 
 def _candidates(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> list[str]:
     """Landings that hold something overdue: records that are older, or of videos that were not seen again."""
-    dated = [limit for limit in (limits.statistics, limits.text) if limit is not None]
     found: set[str] = set()
-    for table, limit in [
-        *((name, limits.statistics) for name in ("raw.snapshots", "raw.metrics", "raw.labels")),
-        ("raw.videos", limits.text),
-        *((name, max(dated, default=None)) for name in ("raw.channels", "raw.availability", "raw.duplicates")),
-    ]:
+    for table, said, limit in _dated(limits):
         if limit is not None:
-            said = _says_anything(table)
             rows = con.execute(
-                f"SELECT DISTINCT landing_id FROM {table} WHERE source = $source AND known_at < $limit AND {said}",
+                f"SELECT DISTINCT landing_id FROM {table} WHERE source = $source AND known_at < $limit AND ({said})",
                 {"source": source, "limit": limit},
             ).fetchall()
             found |= {row[0] for row in rows}
-    if dated:
+    aside = _everything(limits)
+    if aside is not None:
         rows = con.execute(
             """SELECT DISTINCT q.landing_id FROM raw.quarantine q JOIN raw.landings l USING (landing_id)
                WHERE q.source = $source AND q.kind <> 'media' AND q.reason <> 'forgotten' AND l.known_at < $limit""",
-            {"source": source, "limit": max(dated)},
+            {"source": source, "limit": aside},
         ).fetchall()
         found |= {row[0] for row in rows}
     if limits.seen is not None:
@@ -126,9 +131,27 @@ def _candidates(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> 
     return sorted(found)
 
 
-def _says_anything(table: str) -> str:
-    """Of a video, whether any text is left; a row without is the shape that texts leave behind."""
-    return "(title IS NOT NULL OR description IS NOT NULL OR tags IS NOT NULL)" if table == "raw.videos" else "TRUE"
+def _dated(limits: Limits) -> list[tuple[str, str, datetime | None]]:
+    """Tables, which of their rows hold what has a length, and the moment before which it has to go."""
+    numbers = " OR ".join(f"{name} IS NOT NULL" for name in COUNTS)
+    both = _everything(limits) if limits.statistics is not None and limits.text is not None else None
+    return [
+        ("raw.snapshots", numbers, limits.statistics),
+        ("raw.metrics", "TRUE", limits.statistics),
+        ("raw.labels", "TRUE", limits.statistics),
+        ("raw.channels", "subscribers IS NOT NULL OR videos IS NOT NULL OR views IS NOT NULL", limits.statistics),
+        ("raw.channels", "name IS NOT NULL", limits.text),
+        ("raw.videos", " OR ".join(f"{name} IS NOT NULL" for name in _WORDS), limits.text),
+        ("raw.comments", "TRUE", limits.text),
+        ("raw.captions", "TRUE", limits.text),
+        ("raw.availability", "TRUE", both),
+        ("raw.duplicates", "TRUE", both),
+    ]
+
+
+def _everything(limits: Limits) -> datetime | None:
+    """The moment before which nothing of a record may be kept."""
+    return min((limit for limit in (limits.statistics, limits.text) if limit is not None), default=None)
 
 
 def _seen() -> str:
@@ -182,17 +205,21 @@ def _overdue(landing: Landing, owners: Owners, limits: Limits, lost: set[str], p
     blanks: dict[int, tuple[str, ...]] = {}
     known = landing.known_at or landing.received_at
     judged = set()
-    for row in owners.rows.select(["row_number", "video_id", "known_at"]).to_pylist():
+    for row in owners.rows.select(["row_number", "video_id", "known_at", "entered"]).to_pylist():
         at = row["known_at"] or known
         judged.add(row["row_number"])
         statistics = limits.statistics is not None and at < limits.statistics
         words = limits.text is not None and at < limits.text
-        if (statistics and words) or row["video_id"] in lost or (statistics and landing.kind in ("metrics", "labels")):
+        whole = (statistics and landing.kind in ("metrics", "labels")) or (
+            words and landing.kind in ("comments", "captions")
+        )
+        aside = (statistics or words) and not row["entered"]
+        if (statistics and words) or row["video_id"] in lost or whole or aside:
             records[row["row_number"]] = text
         elif statistics or words:
             blanks[row["row_number"]] = _places(owners.adapter, _STATISTICS if statistics else _TEXTS)
-    dated = [limit for limit in (limits.statistics, limits.text) if limit is not None]
-    if dated and known < min(dated):
+    everything = _everything(limits)
+    if everything is not None and known < everything:
         broken = (each.row_number for each in owners.reading.broken if each.reason != "forgotten")
         records.update({number: text for number in broken if number not in judged})
     return Burial(records, blanks)
