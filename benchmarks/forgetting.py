@@ -53,7 +53,7 @@ def _forget(snapshots: int, vectors: int) -> dict[str, float]:
         done = complete(warehouse, settings, task, NOW)
         assert (done["found"], done["videos"]) == (0, VIDEOS_PER_CHANNEL), done
         assert done["records"] == VIDEOS_PER_CHANNEL * (snapshots // vectors), done
-        return {str(stage): float(seconds) for stage, seconds in done["seconds"].items()}
+        return {str(stage): max(float(seconds), 0.001) for stage, seconds in done["seconds"].items()}
 
 
 def _landings(folder: Path, snapshots: int, videos: int) -> list[Path]:

@@ -380,27 +380,24 @@ def _copy_whole(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 
 def holding(con: duckdb.DuckDBPyConnection, patterns: Sequence[str]) -> list[str]:
-    """The tables of every attached database in whose texts some regular expression is found."""
-    found = []
+    """The columns of every attached database in whose texts some regular expression is found."""
     columns = con.execute(
-        """SELECT database_name, schema_name, table_name, list(column_name), list(data_type) FROM duckdb_columns()
+        """SELECT database_name, schema_name, table_name, column_name FROM duckdb_columns()
            WHERE data_type IN ('VARCHAR', 'VARCHAR[]') AND NOT internal AND database_name NOT IN ('memory', 'temp', 'system')
-           GROUP BY ALL ORDER BY ALL"""
+           ORDER BY ALL"""
     ).fetchall()
-    for database, schema_name, table_name, names, kinds in columns:
-        texts = [
-            quoted(name) if kind == "VARCHAR" else f"array_to_string({quoted(name)}, chr(10))"
-            for name, kind in zip(names, kinds, strict=True)
-        ]
-        where = f"{quoted(database)}.{quoted(schema_name)}.{quoted(table_name)}"
-        for pattern in patterns:
-            query = (
-                f"SELECT 1 FROM {where} WHERE regexp_matches(concat_ws(chr(10), {', '.join(texts)}), $pattern) LIMIT 1"
-            )
-            if con.execute(query, {"pattern": pattern}).fetchone():
-                found.append(f"{schema_name}.{table_name}")
-                break
-    return found
+    return [
+        f"{schema_name}.{table_name}.{column}"
+        for database, schema_name, table_name, column in columns
+        if patterns and holds(con, f"{quoted(database)}.{quoted(schema_name)}.{quoted(table_name)}", column, patterns)
+    ]
+
+
+def holds(con: duckdb.DuckDBPyConnection, relation: str, column: str, patterns: Sequence[str]) -> bool:
+    """Whether some regular expression is found in a column of texts, or of lists of them; each value is looked at once."""
+    query = f"""SELECT 1 FROM (SELECT DISTINCT {quoted(column)}::VARCHAR AS text FROM {relation})
+                WHERE regexp_matches(text, $pattern) LIMIT 1"""
+    return con.execute(query, {"pattern": "|".join(patterns)}).fetchone() is not None
 
 
 def _detach(con: duckdb.DuckDBPyConnection) -> None:

@@ -18,20 +18,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
+
 from assets.forgetting import state
 from assets.forgetting.landings import parquet_text
 from assets.forgetting.needles import REDACTED, Needles
 from assets.forgetting.state import Task
 from assets.forgetting.subject import needles_of
+from assets.models.training_set import FOLDER as TRAINING_SETS
+from assets.models.training_set import withdraw_rows
+from assets.raw import readers
+from assets.raw.readers import FORGOTTEN, Places
+from assets.raw.tombstones import Burial, bury, texts_of, tombstone
 from resources.media.store import MediaStore
 from warehouse.connection import SPILL, Warehouse
 
-TRAINING_SETS = "training_sets"
 _SQLITE = b"SQLite format 3\0"
 _DUCKDB = b"DUCK"
 # What is done elsewhere (landings, the warehouse), what is the operator's own word, and what is being worked from.
 _ELSEWHERE = frozenset({"landings", "media", TRAINING_SETS, state.FOLDER})
 _OWN_WORD = frozenset({"upswell.yaml", "secrets.env", "clock"})
+
+
+_RECORDS = frozenset({"inbox", "refused", "collecting"})
+"""Where files of records lie that are no landings: what is waiting, what could not be read, what is being collected."""
 
 
 @dataclass
@@ -81,10 +93,15 @@ def training_sets_of(home: Path, task: Task) -> list[str]:
     return found
 
 
-def remove_training_sets(home: Path, training_set_ids: list[str]) -> None:
-    """Remove the files of training sets; what they were made from is noted first."""
+def take_out_of_training_sets(home: Path, training_set_ids: list[str], task: Task) -> None:
+    """Leave the rows of others in some training sets; that they are withdrawn is noted first."""
     for name in training_set_ids:
-        (home / TRAINING_SETS / f"{name}.parquet").unlink(missing_ok=True)
+        table = pyarrow.parquet.read_table(home / TRAINING_SETS / f"{name}.parquet")
+        gone = pc.is_in(table["video_id"].cast(pa.string()), pa.array(task.videos, pa.string()))
+        if "channel_id" in table.column_names:
+            channels = pc.is_in(table["channel_id"].cast(pa.string()), pa.array(task.channels, pa.string()))
+            gone = pc.or_(gone, channels)
+        withdraw_rows(home, name, table.filter(pc.invert(gone)))
 
 
 def clean_files(home: Path, task: Task) -> Cleaned:
@@ -109,6 +126,8 @@ def _clean(path: Path, home: Path, task: Task, needles: Needles, done: Cleaned) 
         head = file.read(16)
     if head == _SQLITE or head[8:12] == _DUCKDB:
         return False  # databases come after, with their writers held off
+    if path.relative_to(home).parts[0] in _RECORDS:
+        return _clean_records(path, task, needles)
     if path.suffix == ".joblib":
         return _clean_bundle(path, home, set(task.ids), needles)
     if head[:2] == b"\x1f\x8b":
@@ -126,6 +145,32 @@ def _clean(path: Path, home: Path, task: Task, needles: Needles, done: Cleaned) 
         return False  # pictures, arrays, archives: the search says where one is left
     clean = needles.redacted(data)
     return clean != data and _replace(path, clean)
+
+
+def _clean_records(path: Path, task: Task, needles: Needles) -> bool:
+    """A file that is still to be read, or could not be: a line that holds the subject becomes a tombstone."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    text = tombstone(task.subject_hash, task.begun_at, task.why)
+    if head == b"PAR1":
+        if not needles.hits(parquet_text(path)):
+            return False
+        reading = readers.read(path, path.name, max_record_bytes=1 << 30)
+        gone = {
+            number: text for number, said in texts_of(reading) if needles.hits(said.encode("utf-8", "surrogateescape"))
+        }
+        return _replace(path, bury(path, Places((), ()), 1 << 30, Burial(gone, redact=needles.redacted)))
+    packed = head[:2] == b"\x1f\x8b"
+    data = readers.as_utf8(readers.unpacked(path)[0] if packed else path.read_bytes())
+    if not needles.hits(data):
+        return False
+    lines = data.splitlines(keepends=True)
+    json_lines = data.lstrip()[:1] == b"{" and len(lines) > 1
+    stands = (json.dumps({FORGOTTEN: text}) if json_lines else text).encode() + b"\n"
+    first = 0 if json_lines else 1  # the names of columns, or all of a document
+    kept = [stands if at >= first and needles.hits(line) else line for at, line in enumerate(lines)]
+    clean = needles.redacted(b"".join(kept))
+    return _replace(path, gzip.compress(clean, mtime=0) if packed else clean)
 
 
 def _replace(path: Path, data: bytes) -> bool:

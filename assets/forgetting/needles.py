@@ -1,6 +1,6 @@
 """What a search for a subject looks for, in the forms in which bytes may hold it, and what stands in its place.
 
-An id counts where it stands by itself, a text wherever it stands. Ids of fewer than six characters and texts of fewer than
+An id counts where it stands by itself, a text where it stands as whole words. Ids of fewer than six characters and texts of fewer than
 twelve would be found in what has nothing to do with the subject: they count as whole values of a field only.
 """
 
@@ -19,8 +19,8 @@ SHORTEST_TEXT = 12
 REDACTED = "[forgotten]"
 _AT_ONCE = 400
 _IN_SQL = 200
-_BLOCK = 1 << 24
-_EDGE = "[A-Za-z0-9_-]"
+_ESCAPED = r"\\[nrt]"
+"""The end of a line or a tab as JSON writes it: what follows begins anew."""
 
 
 class Needles:
@@ -49,44 +49,64 @@ class Needles:
 
     @cached_property
     def _patterns(self) -> list[str]:
-        """Regular expressions over bytes taken as Latin-1 that find any form; a short list each, as RE2 wants it."""
-        escaped = [re.escape(form.decode("latin-1")) for form in self.forms]
-        return ["|".join(escaped[at : at + _AT_ONCE]) for at in range(0, len(escaped), _AT_ONCE)]
+        """Regular expressions over bytes taken as Latin-1 that find any form of one line; a short list each, as RE2 wants it."""
+        escaped = [re.escape(form.decode("latin-1")) for form in self.forms if b"\n" not in form]
+        return [
+            f"(?:^|[^A-Za-z0-9_]|{_ESCAPED})(?:{'|'.join(escaped[at : at + _AT_ONCE])})(?:$|[^A-Za-z0-9_])"
+            for at in range(0, len(escaped), _AT_ONCE)
+        ]
 
-    def suspects(self, blocks: list[bytes]) -> list[int]:
-        """Positions of the blocks that hold some form, perhaps as a part of something longer."""
-        column = pa.array(blocks, pa.large_binary())
+    @cached_property
+    def _broken_forms(self) -> list[bytes]:
+        """Forms that go over several lines."""
+        return [form for form in self.forms if b"\n" in form]
+
+    def _suspects(self, lines: list[bytes]) -> list[int]:
+        """Positions of the lines that hold some form, perhaps as a part of something longer."""
+        column = pa.array(lines, pa.large_binary())
         found: set[int] = set()
         for pattern in self._patterns:
             hits = pc.match_substring_regex(column, pattern.encode("latin-1"))
-            found |= {at for at, hit in enumerate(hits.to_pylist()) if hit}
+            found.update(pc.indices_nonzero(hits).to_pylist())
         return sorted(found)
 
     def hits(self, data: bytes) -> list[bytes]:
-        """The forms that some bytes hold."""
+        """The forms that some bytes hold, longest first."""
         if not self.forms or not data:
             return []
-        longest = len(self.forms[0])
-        blocks = [data[at : at + _BLOCK + longest] for at in range(0, len(data), _BLOCK)]
-        if not self.suspects(blocks):
-            return []
-        return [form for form in self.forms if form in data and self._counts(form).search(data)]
+        lines = data.split(b"\n")
+        found = {form for at in self._suspects(lines) for form in self._in_line(lines[at])}
+        found |= {form for form in self._broken_forms if form in data}
+        return sorted(found, key=lambda form: (-len(form), form))
+
+    def _in_line(self, line: bytes) -> list[bytes]:
+        return [form for form in self.forms if form in line and self._counts(form).search(line)]
 
     def _counts(self, form: bytes) -> "re.Pattern[bytes]":
-        """Where a form counts: an id by itself, other things anywhere."""
-        if form.decode("latin-1") in self.ids:
-            return re.compile(f"(?<!{_EDGE})".encode() + re.escape(form) + f"(?!{_EDGE})".encode())
-        return re.compile(re.escape(form))
+        """Where a form counts: an id by itself, a text as whole words."""
+        edge = "A-Za-z0-9_-" if form.decode("latin-1") in self._known_ids else "A-Za-z0-9_"
+        before = f"(?:(?<![{edge}])|(?<={_ESCAPED}))".encode()
+        return re.compile(before + re.escape(form) + f"(?![{edge}])".encode())
+
+    @cached_property
+    def _known_ids(self) -> frozenset[str]:
+        return frozenset(self.ids)
 
     def redacted(self, data: bytes) -> bytes:
         """The bytes with `[forgotten]` for every needle."""
-        for form in self.hits(data):
-            wide = form[1:2] == b"\0"
-            data = self._counts(form).sub(REDACTED.encode("utf-16-le") if wide else REDACTED.encode(), data)
-        return data
+        for form in self._broken_forms:
+            data = data.replace(form, _stands(form))
+        lines = data.split(b"\n") if self.forms else []
+        suspects = self._suspects(lines) if data else []
+        for at in suspects:
+            for form in self._in_line(lines[at]):
+                lines[at] = self._counts(form).sub(_stands(form), lines[at])
+        return b"\n".join(lines) if suspects else data
 
     def sql_patterns(self) -> list[str]:
-        """Regular expressions, as DuckDB takes them, that find any needle in a text; their second group is an id."""
+        """Regular expressions, as DuckDB takes them, that find any needle in a text; their first and third groups
+        are what is around it.
+        """
         names = [re.escape(each) for each in (*self.ids, *self.hashes)]
         shapes = dict.fromkeys(shape for text in self.texts for shape in (text, json.dumps(text)[1:-1]))
         texts = [re.escape(shape) for shape in shapes]
@@ -94,7 +114,15 @@ class Needles:
             f"(^|[^A-Za-z0-9_-])({'|'.join(names[at : at + _IN_SQL])})($|[^A-Za-z0-9_-])"
             for at in range(0, len(names), _IN_SQL)
         ]
-        return [*found, *("|".join(texts[at : at + _IN_SQL]) for at in range(0, len(texts), _IN_SQL))]
+        return found + [
+            f"(^|[^A-Za-z0-9_]|{_ESCAPED})({'|'.join(texts[at : at + _IN_SQL])})($|[^A-Za-z0-9_])"
+            for at in range(0, len(texts), _IN_SQL)
+        ]
+
+
+def _stands(form: bytes) -> bytes:
+    """What stands for a form, in its encoding."""
+    return REDACTED.encode("utf-16-le") if form[1:2] == b"\0" else REDACTED.encode()
 
 
 def forms_of(text: str) -> set[bytes]:

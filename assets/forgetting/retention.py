@@ -7,14 +7,17 @@ as they are, so a run that was cut short is simply done again.
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet
 
-from assets.forgetting import files, state, tables
+from assets.forgetting import state, tables
 from assets.forgetting.landings import Rewritten, all_landings, apply, read_again
 from assets.forgetting.state import Task
 from assets.forgetting.subject import tables_with
+from assets.models.training_set import FOLDER, withdraw_rows
 from assets.raw.adapters import CHANNEL, COUNTS, Adapter
 from assets.raw.errors import IngestError
 from assets.raw.ingest import Ingestion, Owners
@@ -319,22 +322,22 @@ def withdraw_training_sets(ingestion: Ingestion, task: Task) -> tuple[list[str],
         "SELECT DISTINCT training_set_id, source, origin FROM models.training_sets WHERE list_contains($sources, source)",
         {"sources": task.sources},
     ).to_pylist()
-    held = []
+    held: dict[str, pa.Table] = {}
     for row in rows:
-        path = warehouse.home / files.TRAINING_SETS / f"{row['training_set_id']}.parquet"
+        path = warehouse.home / FOLDER / f"{row['training_set_id']}.parquet"
         policy = ingestion.settings.policy(row["source"])
         limit = Limits.of(policy, task.begun_at).statistics
-        if path.exists() and (not policy.derived_metrics or (limit is not None and _has_older(path, limit))):
-            held.append(row["training_set_id"])
-    models = tables.withdraw(warehouse, held, task.task_id, task.why, ingestion.now)
-    files.remove_training_sets(warehouse.home, held)
-    return held, models
+        if not path.exists() or (policy.derived_metrics and limit is None):
+            continue
+        table = pyarrow.parquet.read_table(path)
+        kept = table.slice(0, 0) if not policy.derived_metrics else table.filter(_young(table["as_of"], limit))
+        if kept.num_rows < table.num_rows:
+            held[row["training_set_id"]] = kept
+    models = tables.withdraw(warehouse, sorted(held), task.task_id, task.why, ingestion.now)
+    for name, kept in held.items():
+        withdraw_rows(warehouse.home, name, kept)
+    return sorted(held), models
 
 
-def _has_older(path: Path, limit: datetime) -> bool:
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    column = pq.read_table(path, columns=["as_of"]).column("as_of")
-    oldest = pc.min(column).as_py()
-    return oldest is not None and oldest.replace(tzinfo=None) < limit
+def _young(as_of: pa.ChunkedArray, limit: datetime | None) -> pa.ChunkedArray:
+    return pc.greater_equal(as_of.cast(pa.timestamp("us")), pa.scalar(limit, pa.timestamp("us")))

@@ -98,7 +98,7 @@ def _media(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
 def _training_sets(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
     held = files.training_sets_of(ingestion.home, task)
     models = tables.withdraw(ingestion.warehouse, held, task.task_id, task.why, ingestion.now)
-    files.remove_training_sets(ingestion.home, held)
+    files.take_out_of_training_sets(ingestion.home, held, task)
     return {"training_sets": held, "models": models, "files": len(held)}
 
 

@@ -41,10 +41,10 @@ def search_home(warehouse: Warehouse, needles: Needles) -> Searched:
     home, done = warehouse.home, Searched()
     patterns = needles.sql_patterns()
     with warehouse.read() as con:
-        done.found += [f"warehouse.duckdb ({name})" for name in (holding(con, patterns) if patterns else ())]
+        done.found += [f"warehouse.duckdb ({name})" for name in holding(con, patterns)]
     with warehouse.file() as file:  # by any other descriptor of it, DuckDB would lose its lock
-        data = file.read()
-    done.found += ["warehouse.duckdb (bytes)"] if needles.hits(data) else []
+        whole = file.read()
+    done.found += ["warehouse.duckdb (bytes)"] if needles.hits(whole) else []
     for path in home_files(home):
         relative = path.relative_to(home)
         if relative.parts[0] == state.FOLDER:
@@ -52,6 +52,8 @@ def search_home(warehouse: Warehouse, needles: Needles) -> Searched:
         data = b"" if path == warehouse.path else path.read_bytes()
         done.files += 1
         done.bytes += path.stat().st_size
+        if data and data == whole:
+            continue  # the published snapshot: the same bytes, which were searched
         if needles.hits(str(relative).encode()):
             done.found.append(f"the name of a file in {relative.parent}")
         done.found += [f"{relative} ({how})" for how, said in _said(path, data) if needles.hits(said)]

@@ -14,7 +14,7 @@ from assets.forgetting.needles import REDACTED
 from assets.forgetting.state import Task
 from assets.forgetting.subject import member_hash, needles_of, of_subject, parameters
 from assets.raw.media_rows import arrow_rows
-from warehouse.connection import Warehouse
+from warehouse.connection import Warehouse, holds
 from warehouse.contracts import Table, load_tables, quoted, table
 from warehouse.writer import append_rows
 
@@ -84,24 +84,15 @@ def _take_out_of_lists(con: duckdb.DuckDBPyConnection, declared: Table, task: Ta
 
 def _redact(con: duckdb.DuckDBPyConnection, declared: Table, task: Task) -> int:
     """Words that mention the subject, in rows that are not its own."""
-    words = [
-        column
-        for column in declared.columns
-        if column.type in ("VARCHAR", "VARCHAR[]") and column.name not in declared.key and column.name not in _NO_WORDS
-    ]
-    changed = 0
-    for pattern in needles_of(task).sql_patterns() if words else ():
-        shown = ", ".join(
-            quoted(c.name) if c.type == "VARCHAR" else f"array_to_string({quoted(c.name)}, chr(10))" for c in words
-        )
-        where = f"WHERE regexp_matches(concat_ws(chr(10), {shown}), $pattern)"
-        row = con.execute(f"SELECT count(*) FROM {declared.identifier} {where}", {"pattern": pattern}).fetchone()
-        if row is None or not row[0]:
+    patterns, changed = needles_of(task).sql_patterns(), 0
+    for column in declared.columns:
+        named = column.name in declared.key or column.name in _NO_WORDS or not column.type.startswith("VARCHAR")
+        if named or not patterns or not holds(con, declared.identifier, column.name, patterns):
             continue
-        changed += row[0]
-        values = {"pattern": pattern, "stands": f"\\1{REDACTED}\\3" if pattern.startswith("(^|") else REDACTED}
-        for column in words:
-            cell = quoted(column.name)
+        cell = quoted(column.name)
+        text = cell if column.type == "VARCHAR" else f"array_to_string({cell}, chr(10))"
+        for pattern in patterns:
+            values = {"pattern": pattern, "stands": f"\\1{REDACTED}\\3"}
             once = "regexp_replace({0}, $pattern, $stands, 'g')"
             twice = once.format(once.format("{0}"))  # of two neighbours the first takes what parts them
             new = (
@@ -109,10 +100,10 @@ def _redact(con: duckdb.DuckDBPyConnection, declared: Table, task: Task) -> int:
                 if column.type == "VARCHAR"
                 else f"list_transform({cell}, lambda x: {twice.format('x')})"
             )
-            text = cell if column.type == "VARCHAR" else f"array_to_string({cell}, chr(10))"
-            con.execute(
+            row = con.execute(
                 f"UPDATE {declared.identifier} SET {cell} = {new} WHERE regexp_matches({text}, $pattern)", values
-            )
+            ).fetchone()
+            changed += int(row[0]) if row else 0
     return changed
 
 

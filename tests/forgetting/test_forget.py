@@ -22,7 +22,7 @@ import pytest
 
 from assets.forgetting.run import STAGES, begin, complete, find_subject, stored, unfinished
 from assets.forgetting.subject import ForgetError
-from assets.models.training_set import freeze
+from assets.models.training_set import freeze, thaw
 from assets.raw.ingest import ingest, reread
 from assets.raw.store import path_of
 from resources.quiet import BusyError, working
@@ -69,6 +69,10 @@ def fill(house: House) -> None:
         (home / name).mkdir(parents=True, exist_ok=True)
     (home / "refused" / "broken.json").write_text('{"id": "' + VIDEOS[0] + '", ')
     (home / "collecting" / "now.jsonl.part").write_text(json.dumps({"reply": {"id": VIDEOS[1], "title": TITLE}}) + "\n")
+    waiting = landing(
+        *snapshots("otherVideo9", OTHER, "Waiting to be read", 1), *snapshots(VIDEOS[0], CHANNEL, TITLE, 1)
+    )
+    (home / "inbox" / "waiting.csv").write_text(waiting)
     (home / "reports" / "report-1.html").write_text(f"<p>{html.escape(TITLE)} of {CHANNEL}, not of subjVideo011</p>")
     (home / "dagster/storage/run/compute_logs/step.err").write_text(f"reading {VIDEOS[0]}\n")
     frame = pd.DataFrame(
@@ -207,7 +211,8 @@ def test_a_channel_leaves_everything(home_with_subject: Path) -> None:
         "[forgotten]"
         in warehouse.query("SELECT title FROM raw.videos WHERE video_id = 'otherVideo3'")["title"][0].as_py()
     )
-    assert not list((home / "training_sets").glob("*.parquet"))
+    [left] = (home / "training_sets").glob("*.parquet")
+    assert thaw(home, left.stem)["video_id"].tolist() == ["otherVideo1"]
     assert joblib.load(home / "models/m-1/model.joblib") == {"trained_on": ["otherVideo1"], "prior": {OTHER: 2.0}}
     assert "subjVideo011" in (home / "reports/report-1.html").read_text()
     assert unfinished(home) == []
@@ -245,6 +250,13 @@ def test_what_arrives_of_it_later_is_set_aside_and_not_kept(home_with_subject: P
     again = ingest(warehouse, settings, later, now=NOW)
     assert again.landing_id == result.landing_id
     assert warehouse.query("SELECT count(*) AS n FROM raw.landings WHERE source = 'simulator'").to_pylist()[0]["n"] == 4
+
+
+def test_what_waits_in_the_inbox_loses_the_subject_only(home_with_subject: Path) -> None:
+    home = home_with_subject
+    forget(home)
+    result = ingest(Warehouse(home), load_settings(home), home / "inbox" / "waiting.csv", now=NOW)
+    assert (result.rows_read, result.accepted, result.reasons) == (2, 1, {"forgotten": 1})
 
 
 def test_a_video_goes_alone(home_with_subject: Path) -> None:

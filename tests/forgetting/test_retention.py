@@ -8,7 +8,7 @@ import pytest
 
 from assets.forgetting.retention import due
 from assets.forgetting.run import forget_overdue, stored
-from assets.models.training_set import freeze
+from assets.models.training_set import freeze, thaw
 from assets.raw.ingest import reread
 from assets.raw.store import path_of
 from resources.settings import load_settings
@@ -95,8 +95,8 @@ def test_a_video_that_was_not_seen_again_goes_as_a_whole(house: House) -> None:
 
 def test_derived_rows_and_training_sets_go_with_what_they_were_made_from(house: House) -> None:
     house.take("a.csv", landing(observed("v1", 0), observed("v1", 40)))
-    frame = pd.DataFrame({"source": "simulator", "video_id": ["v1"], "as_of": [START], "n": [1.0]})
-    set_id, path = freeze(frame, house.home)
+    frame = pd.DataFrame({"source": "simulator", "video_id": ["v1", "v2"], "as_of": [START, NOW], "n": 1.0})
+    set_id, _ = freeze(frame, house.home)
     made = {"source": "simulator", "target": "t", "cutoff": "24h", "origin": NOW.date(), "training_set_id": set_id}
     prints = dict.fromkeys(("schema_fingerprint", "feature_fingerprint", "data_version", "run_id"), "f") | {
         "created_at": NOW
@@ -110,7 +110,7 @@ def test_derived_rows_and_training_sets_go_with_what_they_were_made_from(house: 
     result = forget_at(house, 45)
     assert result is not None
     assert result["withdrawn_training_sets"] == [set_id]
-    assert not path.exists()
+    assert thaw(house.home, set_id)["video_id"].tolist() == ["v2"]
     assert house.rows("SELECT video_id FROM features.targets") == [("v2",)]
     assert house.rows("SELECT training_set_id FROM raw.withdrawn") == [(set_id,)]
 
