@@ -771,7 +771,7 @@ def forget(
     tasks = forgetting.unfinished(warehouse.home)
     if subject is not None:
         found = forgetting.find_subject(warehouse, subject, source, why, now)
-        told = f"{found.kind} in {', '.join(found.sources)}: {len(found.videos)} videos, {len(found.landings)} landings"
+        told = f"{found.kind} in {', '.join(found.sources)}: {len(found.videos)} videos, {len(found.records)} landings"
         if not yes and not typer.confirm(f"Forget this {told}? There is no way back", err=True):
             raise UsageError("nothing was forgotten")
         tasks = [*tasks, forgetting.begin(warehouse, found)]

@@ -53,7 +53,7 @@ def rewrite_landings(ingestion: Ingestion, task: Task, progress: Progress) -> Re
     known = {each.landing_id: each for each in all_landings(warehouse)}
     for landing_id, landing in sorted(known.items()):
         path = store.path_of(warehouse.home, landing_id)
-        if path.exists() and (landing_id in task.landings or needles.hits(plain_bytes(path))):
+        if path.exists() and (landing_id in task.records or needles.hits(plain_bytes(path))):
             burial = _burial(ingestion, landing, task, needles)
             again += apply(ingestion, landing, burial, task.task_id, task.why, done)
             progress(f"landing {landing_id[:12]} rewritten, {len(burial.records)} records")
@@ -151,18 +151,35 @@ def _burial(ingestion: Ingestion, landing: Landing, task: Task, needles: Needles
     text = tombstone(task.subject_hash, task.begun_at, task.why)
     if landing.source not in task.sources:
         return Burial(redact=needles.redacted)
-    owners = None
-    if landing.kind != "media":
-        try:
-            owners = ingestion.owners(landing.landing_id)
-        except IngestError:
-            owners = None
-    numbers = _by_key(owners, task) if owners is not None else set()
-    entered = set() if owners is None else set(owners.rows.filter(owners.rows["entered"])["row_number"].to_pylist())
-    if owners is None or len(entered) < owners.reading.count:
+    numbers, aside = (
+        _known(ingestion, landing, task) if landing.landing_id in task.records else _told(ingestion, landing, task)
+    )
+    if aside:
         plain = _plainly(ingestion, landing)
-        numbers |= {number for number, said in texts_of(plain, entered) if _names(said, task, needles)}
+        others = set(range(1, plain.count + 1)) - aside
+        numbers |= {number for number, said in texts_of(plain, others) if _names(said, task, needles)}
     return Burial({number: text for number in numbers}, redact=needles.redacted)
+
+
+def _known(ingestion: Ingestion, landing: Landing, task: Task) -> tuple[set[int], set[int]]:
+    """The subject's records as the tables had them, and the records that were set aside."""
+    aside = ingestion.warehouse.query(
+        "SELECT row_number FROM raw.quarantine WHERE landing_id = $id AND reason <> 'forgotten'",
+        {"id": landing.landing_id},
+    )
+    return set(task.records[landing.landing_id]), set(aside["row_number"].to_pylist())
+
+
+def _told(ingestion: Ingestion, landing: Landing, task: Task) -> tuple[set[int], set[int]]:
+    """The same of a landing that the tables knew nothing of when the task began."""
+    try:
+        owners = ingestion.owners(landing.landing_id) if landing.kind != "media" else None
+    except IngestError:
+        owners = None
+    if owners is None:
+        return set(), set(range(1, landing.rows_read + 1))
+    entered = set(owners.rows.filter(owners.rows["entered"])["row_number"].to_pylist())
+    return _by_key(owners, task), set(range(1, owners.reading.count + 1)) - entered
 
 
 def _names(said: str, task: Task, needles: Needles) -> bool:

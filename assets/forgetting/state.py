@@ -31,7 +31,7 @@ class Task:
         names: Names of the channel.
         texts: Titles, descriptions, comments and captions of the subject that nobody else has.
         elsewhere: Ids that sources besides these have too: there they stay, so nothing is said of them.
-        landings: Landings that hold records of the subject.
+        records: Numbers of the records that the tables hold of the subject, by landing.
         contents: Contents (sha256) of the subject that no other video has.
         done: Stages that are complete, with what each found.
     """
@@ -47,7 +47,7 @@ class Task:
     names: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
-    landings: list[str] = field(default_factory=list)
+    records: dict[str, list[int]] = field(default_factory=dict)
     contents: list[str] = field(default_factory=list)
     done: dict[str, Any] = field(default_factory=dict)
 

@@ -64,7 +64,7 @@ def find_subject(warehouse: Warehouse, name: str, source: str | None, why: str, 
             channels=[] if is_video else [name],
         )
         task.elsewhere = _elsewhere(con, task)
-        task.landings = _landings_of(con, task)
+        task.records = _records_of(con, task)
         _add_texts(con, task)
         task.names = sorted({*task.names, *([asked] if asked != name else [])})
         _add_contents(con, task)
@@ -108,14 +108,14 @@ def _elsewhere(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
     )
 
 
-def _landings_of(con: duckdb.DuckDBPyConnection, task: Task) -> list[str]:
+def _records_of(con: duckdb.DuckDBPyConnection, task: Task) -> dict[str, list[int]]:
     parts = [
-        f"SELECT landing_id FROM {each.identifier} WHERE {condition}"
-        for each in tables_with("source", "landing_id")
+        f"SELECT landing_id, row_number FROM {each.identifier} WHERE {condition}"
+        for each in tables_with("source", "landing_id", "row_number")
         if (condition := of_subject(each, task))
     ]
-    sql = " UNION ".join(parts)
-    return sorted(row[0] for row in con.execute(sql, parameters(task, sql)).fetchall() if row[0])
+    sql = f"SELECT landing_id, list_sort(list_distinct(list(row_number))) FROM ({' UNION ALL '.join(parts)}) GROUP BY landing_id"
+    return {row[0]: row[1] for row in con.execute(sql, parameters(task, sql)).fetchall() if row[0]}
 
 
 def of_subject(table: Table, task: Task) -> str | None:
