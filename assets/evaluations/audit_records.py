@@ -73,9 +73,15 @@ def _of_what(difference: Difference) -> dict[str, str]:
 def audit_latest_training_sets(
     warehouse: Warehouse, settings: Settings, anchors: Anchors, *, samples: int, now: datetime
 ) -> AuditResult:
-    """Audits a sample of the rows of each cell's latest training set; they share one second home."""
+    """Audits a sample of the rows of each cell's latest training set; they share one second home.
+
+    A set from before a forgetting cannot be made again: what was forgotten may have been in the medians of others.
+    """
     latest = warehouse.query(
-        """SELECT target, cutoff, origin, training_set_id FROM models.training_sets
+        """SELECT target, cutoff, origin, training_set_id FROM models.training_sets AS s
+           WHERE training_set_id NOT IN (SELECT training_set_id FROM raw.withdrawn) AND NOT EXISTS (
+               SELECT 1 FROM raw.forgettings AS f
+               WHERE list_contains(string_split(f.source, ', '), s.source) AND f.ended_at > s.created_at)
            QUALIFY row_number() OVER (PARTITION BY source, target, cutoff ORDER BY origin DESC) = 1 ORDER BY ALL"""
     ).to_pylist()
     sets = [
@@ -96,7 +102,8 @@ def audit_latest_versions(
         Per model what it would not have learned from its training rows alone.
     """
     newest = warehouse.query(
-        """SELECT version, target, cutoff, forecaster FROM models.versions WHERE made_by = 'backtest'
+        """SELECT version, target, cutoff, forecaster FROM models.versions
+           WHERE made_by = 'backtest' AND version NOT IN (SELECT version FROM raw.withdrawn)
            QUALIFY row_number() OVER (PARTITION BY source, target, forecaster ORDER BY origin DESC, n_train, cutoff) = 1
            ORDER BY ALL"""
     ).to_pylist()
