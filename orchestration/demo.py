@@ -41,6 +41,8 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     written = write_landings(config, runs.home.inbox)
     stage(f"ingesting {len(written)} landing files")
     runs.ingest_inbox(written)
+    runs.execute("collection")  # nothing is asked of any network, and nothing of the simulator's is ever overdue
+    runs.execute("forgetting")
     stage("building features and targets")
     runs.build_features()
     stage("drawing pictures and sounds, finding styles")

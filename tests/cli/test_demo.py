@@ -59,7 +59,10 @@ def test_every_day_and_origin_is_a_partition_that_the_ui_shows(instance: dg.Dags
 def test_every_run_succeeded(instance: dg.DagsterInstance) -> None:
     assert {(run.job_name, run.status) for run in instance.get_runs()} == {
         (job, dg.DagsterRunStatus.SUCCESS)
-        for job in ("ingestion", "features", "content", "training", "search", "ledger", "backtests", "evaluation")
+        for job in (
+            *("ingestion", "collection", "forgetting", "features", "content"),
+            *("training", "search", "ledger", "backtests", "evaluation"),
+        )
     }
 
 

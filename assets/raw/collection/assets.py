@@ -48,6 +48,11 @@ class Collecting(dg.Config):
 )
 def collections(context: dg.AssetExecutionContext, config: Collecting, home: Home) -> dg.MaterializeResult:
     """Asks a source for what is due or wanted, keeps every reply, and reads them into the raw tables."""
+    if not config.source and not config.collector:
+        named = ", ".join(home.settings.collect.sources) or "none"
+        return dg.MaterializeResult(
+            metadata={"nothing was asked": f"the run names no source; collect.sources of upswell.yaml has {named}"}
+        )
     if clock.mode(home.folder) == "replay":
         raise _permanent(
             context, "live counts would be stamped with the time of the replay clock; collect in a live home"
