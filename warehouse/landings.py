@@ -17,7 +17,7 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
-from warehouse.contracts import load_tables, quoted, table
+from warehouse.contracts import Table, load_tables, quoted, table
 from warehouse.errors import WarehouseError
 from warehouse.writer import in_row_groups
 
@@ -609,33 +609,58 @@ def forgotten(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Forgotten]]
     return found
 
 
-def rewritten(con: duckdb.DuckDBPyConnection, landing_id: str, becomes: str, size: int) -> None:
-    """Give a landing that was rewritten its new name everywhere; what was derived from it counts as made from another.
+def rewritten(con: duckdb.DuckDBPyConnection, names: Mapping[str, str], sizes: Mapping[str, int]) -> None:
+    """Give landings that were rewritten their new names everywhere; what was derived from them counts as made from others.
 
-    Where a landing of the new name is there already, the two hold the same now: its rows stand, and the other's go.
+    Where two landings come to the same name they hold the same now: the rows of one stand, and the other's go.
+
+    Args:
+        con: The connection of `Warehouse.write()`.
+        names: The new name of each landing.
+        sizes: Bytes of each new one.
     """
-    ids = {"old": landing_id, "new": becomes}
-    there = find(con, becomes) is not None
-    for declared in load_tables().values():
-        if declared.schema != "raw" or declared.full_name == "raw.rewritten":
-            continue
-        if "landing_id" in declared.column_names:
-            change = "DELETE FROM {0} WHERE" if there else "UPDATE {0} SET landing_id = $new WHERE"
-            if there and declared.full_name == "raw.landings":
-                con.execute(
-                    "UPDATE raw.landings SET names = list_sort(list_distinct(list_concat(names, "
-                    "(SELECT names FROM raw.landings WHERE landing_id = $old)))) WHERE landing_id = $new",
-                    ids,
-                )
-            con.execute(
-                f"{change.format(declared.identifier)} landing_id = $old", {"old": landing_id} if there else ids
-            )
-    con.execute("UPDATE raw.duplicates SET kept_landing_id = $new WHERE kept_landing_id = $old", ids)
-    con.execute("UPDATE raw.landings SET bytes = $size WHERE landing_id = $new", {"new": becomes, "size": size})
-    con.execute("DELETE FROM lineage.partitions WHERE starts_with(partition, $old || '/')", {"old": landing_id})
+    alone: dict[str, str] = {}
+    merged: dict[str, str] = {}
+    for old, new in names.items():
+        (merged if new in alone.values() or find(con, new) is not None else alone)[old] = new
+    columns = {"old": list(alone), "new": list(alone.values()), "size": [sizes[new] for new in alone.values()]}
+    con.register("renamed", pa.table({**columns, "size": pa.array(columns["size"], pa.int64())}))
+    for declared in _with_landings():
+        con.execute(f"UPDATE {declared.identifier} SET landing_id = r.new FROM renamed AS r WHERE landing_id = r.old")
+    con.execute("UPDATE raw.duplicates SET kept_landing_id = r.new FROM renamed AS r WHERE kept_landing_id = r.old")
+    con.execute("UPDATE raw.landings SET bytes = r.size FROM renamed AS r WHERE landing_id = r.new")
+    con.execute("DELETE FROM lineage.partitions USING renamed AS r WHERE starts_with(partition, r.old || '/')")
     con.execute(
-        "UPDATE lineage.partitions SET partition = $new, input_version = 'rewritten' WHERE partition = $old", ids
+        "UPDATE lineage.partitions SET partition = r.new, input_version = 'rewritten' FROM renamed AS r WHERE partition = r.old"
     )
+    con.unregister("renamed")
+    for old, new in merged.items():
+        _merge(con, old, new)
+
+
+def _with_landings() -> list[Table]:
+    return [
+        declared
+        for declared in load_tables().values()
+        if declared.schema == "raw" and declared.full_name != "raw.rewritten" and "landing_id" in declared.column_names
+    ]
+
+
+def _merge(con: duckdb.DuckDBPyConnection, old: str, new: str) -> None:
+    """Let a landing go whose records another one holds; the other is read again after this."""
+    ids = {"old": old, "new": new}
+    con.execute(
+        "UPDATE raw.landings SET names = list_sort(list_distinct(list_concat(names, "
+        "(SELECT names FROM raw.landings WHERE landing_id = $old)))) WHERE landing_id = $new",
+        ids,
+    )
+    for declared in _with_landings():
+        con.execute(f"DELETE FROM {declared.identifier} WHERE landing_id = $old", {"old": old})
+    con.execute("UPDATE raw.duplicates SET kept_landing_id = $new WHERE kept_landing_id = $old", ids)
+    con.execute(
+        "DELETE FROM lineage.partitions WHERE partition = $old OR starts_with(partition, $old || '/')", {"old": old}
+    )
+    con.execute("UPDATE lineage.partitions SET input_version = 'rewritten' WHERE partition = $new", {"new": new})
 
 
 def quarantined(

@@ -5,7 +5,7 @@ that holds nothing of the subject any more is left alone.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from assets.forgetting.subject import needles_of
 from assets.raw import adapters, readers, store
 from assets.raw.errors import IngestError
 from assets.raw.ingest import Ingestion, Owners
+from assets.raw.media_rows import arrow_rows
 from assets.raw.readers import Places
 from assets.raw.tombstones import Burial, bury, texts_of, tombstone
 from warehouse import landings
@@ -49,14 +50,15 @@ class Rewritten:
 def rewrite_landings(ingestion: Ingestion, task: Task, progress: Progress) -> Rewritten:
     """Bury the subject in every landing."""
     warehouse, done = ingestion.warehouse, Rewritten()
-    needles, again = needles_of(task), list[str]()
+    needles = needles_of(task)
+    wanted: list[tuple[Landing, Burial]] = []
     known = {each.landing_id: each for each in all_landings(warehouse)}
     for landing_id, landing in sorted(known.items()):
         path = store.path_of(warehouse.home, landing_id)
         if path.exists() and (landing_id in task.records or needles.hits(plain_bytes(path))):
-            burial = _burial(ingestion, landing, task, needles)
-            again += apply(ingestion, landing, burial, task.task_id, task.why, done)
-            progress(f"landing {landing_id[:12]} rewritten, {len(burial.records)} records")
+            wanted.append((landing, _burial(ingestion, landing, task, needles)))
+    again = apply(ingestion, wanted, task, done)
+    progress(f"{done.landings} landings rewritten, {done.records} records")
     read_again(ingestion, _unsettled(warehouse, again, task), done)
     for path in _strays(warehouse):
         if needles.hits(plain_bytes(path)):
@@ -65,33 +67,41 @@ def rewrite_landings(ingestion: Ingestion, task: Task, progress: Progress) -> Re
     return done
 
 
-def apply(
-    ingestion: Ingestion, landing: Landing, burial: Burial, task_id: str, why: str, done: Rewritten
-) -> Iterator[str]:
-    """Rewrite one landing and give it its new name; gives the name where anything changed."""
+def apply(ingestion: Ingestion, wanted: Sequence[tuple[Landing, Burial]], task: Task, done: Rewritten) -> list[str]:
+    """Rewrite landings and give them their new names in one transaction; gives the names of those that changed."""
     warehouse = ingestion.warehouse
-    old = store.path_of(warehouse.home, landing.landing_id)
-    data = bury(old, _places(warehouse.home, landing), ingestion.settings.max_record_bytes, burial)
-    kept = store.keep_bytes(warehouse.home, data)
-    if kept.landing_id == landing.landing_id:
-        return
-    row = {
-        "landing_id": kept.landing_id,
-        "replaced": landing.landing_id,
-        "records": len(burial.records),
-        "why": why,
-        "task_id": task_id,
-        "rewritten_at": ingestion.now,
-    }
+    changed: list[tuple[Landing, Burial, store.Kept]] = []
+    for landing, burial in wanted:
+        old = store.path_of(warehouse.home, landing.landing_id)
+        data = bury(old, _places(warehouse.home, landing), ingestion.settings.max_record_bytes, burial)
+        kept = store.keep_bytes(warehouse.home, data)
+        if kept.landing_id != landing.landing_id:
+            changed.append((landing, burial, kept))
+    if not changed:
+        return []
+    rows = [
+        {
+            "landing_id": kept.landing_id,
+            "replaced": landing.landing_id,
+            "records": len(burial.records),
+            "why": task.why,
+            "task_id": task.task_id,
+            "rewritten_at": ingestion.now,
+        }
+        for landing, burial, kept in changed
+    ]
     with warehouse.write() as con:
-        landings.rewritten(con, landing.landing_id, kept.landing_id, kept.bytes)
-        append_rows(con, table("raw.rewritten"), _one_row("raw.rewritten", row))
-        if landing.kind == "media":
-            _bury_media(con, landing, kept.landing_id, burial)
-    old.unlink(missing_ok=True)
-    done.landings += 1
-    done.records += len(burial.records)
-    yield kept.landing_id
+        names = {landing.landing_id: kept.landing_id for landing, _, kept in changed}
+        landings.rewritten(con, names, {kept.landing_id: kept.bytes for _, _, kept in changed})
+        append_rows(con, table("raw.rewritten"), arrow_rows(table("raw.rewritten"), rows))
+        for landing, burial, kept in changed:
+            if landing.kind == "media":
+                _bury_media(con, landing, kept.landing_id, burial)
+    for landing, burial, _ in changed:
+        store.path_of(warehouse.home, landing.landing_id).unlink(missing_ok=True)
+        done.landings += 1
+        done.records += len(burial.records)
+    return sorted(set(names.values()))
 
 
 def read_again(ingestion: Ingestion, landing_ids: list[str], done: Rewritten) -> None:
@@ -230,8 +240,7 @@ def _bury_media(con, landing: Landing, landing_id: str, burial: Burial) -> None:
         }
         for number, text in sorted(burial.records.items())
     ]
-    for row in rows:
-        append_rows(con, table("raw.quarantine"), _one_row("raw.quarantine", row))
+    append_rows(con, table("raw.quarantine"), arrow_rows(table("raw.quarantine"), rows))
     con.execute(
         """UPDATE raw.landings SET quarantined = q.n, duplicate = d.n, accepted = rows_read - q.n - d.n
            FROM (SELECT count(*) AS n FROM raw.quarantine WHERE landing_id = $id) AS q,
@@ -259,9 +268,3 @@ def _strays(warehouse: Warehouse) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
         if path.is_file() and path.name not in known and os.access(path, os.R_OK):
             yield path
-
-
-def _one_row(full_name: str, row: Mapping[str, object]) -> pa.Table:
-    from assets.raw.media_rows import arrow_rows
-
-    return arrow_rows(table(full_name), [row])

@@ -28,7 +28,7 @@ from resources.policy import LENGTHS, Policy
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import load_tables
-from warehouse.landings import Landing
+from warehouse.landings import Landing, find
 
 _WORDS = ("title", "description", "tags", "url", "thumbnail_url")
 _TEXTS = (*_WORDS, "channel_name")
@@ -173,7 +173,7 @@ def rewrite(ingestion: Ingestion, task: Task) -> Rewritten:
         with ingestion.warehouse.read() as con:
             wanted = _candidates(con, source, limits)
             lost = _not_seen(con, source, limits)
-        again: list[str] = []
+        burials: list[tuple[Landing, Burial]] = []
         for landing_id in wanted:
             landing = landings.get(landing_id)
             if landing is None or landing.kind == "media":
@@ -183,8 +183,11 @@ def rewrite(ingestion: Ingestion, task: Task) -> Rewritten:
             except IngestError as error:
                 done.unread[landing_id] = str(error)
                 continue
-            again += list(apply(ingestion, landing, burial, task.task_id, task.why, done)) or [landing_id]
-        read_again(ingestion, again, done)
+            burials.append((landing, burial))
+        names = apply(ingestion, burials, task, done)
+        with ingestion.warehouse.read() as con:
+            unchanged = [landing.landing_id for landing, _ in burials if find(con, landing.landing_id) is not None]
+        read_again(ingestion, sorted({*names, *unchanged}), done)
     return done
 
 

@@ -275,6 +275,20 @@ def test_nobody_is_no_subject(home_with_subject: Path) -> None:
         find_subject(Warehouse(home_with_subject), "nobody at all", None, "", NOW)
 
 
+def test_two_landings_that_are_the_same_without_it_become_one(house: House) -> None:
+    others = snapshots("otherVideo1", OTHER, "Somebody else's title here")
+    for name, likes in (("a.csv", 1), ("b.csv", 2)):
+        house.take(name, landing(*others, simulated(VIDEOS[0], "2025-01-01", 5, channel_id=CHANNEL, likes=likes)))
+    result = forget(house.home)
+    assert result["found"] == 0
+    assert house.rows("SELECT names, rows_read, accepted, duplicate, quarantined FROM raw.landings") == [
+        (["a.csv", "b.csv"], 4, 3, 0, 1)
+    ]
+    assert house.rows("SELECT count(*) FROM raw.snapshots") == [(3,)]
+    assert house.rows("SELECT count(*) FROM raw.duplicates") == [(0,)]
+    assert house.rows("SELECT count(DISTINCT landing_id), count(*) FROM raw.rewritten") == [(1, 2)]
+
+
 def test_it_waits_for_an_ingestion(home_with_subject: Path) -> None:
     with working(home_with_subject), pytest.raises(BusyError, match="ingestion"):
         forget(home_with_subject)
