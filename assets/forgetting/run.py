@@ -114,7 +114,9 @@ def _databases(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
 
 
 def _warehouse_file(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
-    late = tables.delete_rows(ingestion.warehouse, task)  # what a run that was under way has written since
+    late = tables.delete_rows(
+        ingestion.warehouse, task, mentions=False
+    )  # what a run that was under way has written since
     warehouse = ingestion.warehouse
     before = warehouse.path.stat().st_size
     warehouse.compact()

@@ -42,8 +42,8 @@ def refuse_from_now_on(warehouse: Warehouse, task: Task) -> None:
         append_rows(con, table("raw.forgotten"), arrow_rows(table("raw.forgotten"), rows))
 
 
-def delete_rows(warehouse: Warehouse, task: Task) -> dict[str, int]:
-    """Take the subject out of every table, in one transaction.
+def delete_rows(warehouse: Warehouse, task: Task, *, mentions: bool = True) -> dict[str, int]:
+    """Take the subject out of every table, in one transaction; also out of the words of others, where asked.
 
     Returns:
         Rows deleted or changed, by table.
@@ -53,7 +53,8 @@ def delete_rows(warehouse: Warehouse, task: Task) -> dict[str, int]:
         for declared in load_tables().values():
             if declared.full_name.startswith("raw.forg") or declared.full_name == "raw.rewritten":
                 continue
-            rows = _delete(con, declared, task) + _take_out_of_lists(con, declared, task) + _redact(con, declared, task)
+            rows = _delete(con, declared, task) + _take_out_of_lists(con, declared, task)
+            rows += _redact(con, declared, task) if mentions else 0
             if rows:
                 changed[declared.full_name] = rows
     return changed
