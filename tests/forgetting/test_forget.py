@@ -315,7 +315,7 @@ run.complete(warehouse, load_settings(home), task, now)
 """
 
 
-@pytest.mark.parametrize("stage", ["landings", "warehouse file"])
+@pytest.mark.parametrize("stage", ["landings"])
 def test_a_kill_is_made_good(home_with_subject: Path, stage: str) -> None:
     home = home_with_subject
     arguments = [str(home), stage, "after", CHANNEL, NOW.isoformat()]
