@@ -11,7 +11,7 @@ import pytest
 from orchestration.definitions import build_definitions
 from orchestration.instance import open_instance
 from tests.cli.conftest import Upswell
-from tests.orchestration.small_home import DAYS, VIDEOS_PER_DAY, Finished
+from tests.orchestration.small_home import DAYS, PLANTED, VIDEOS_PER_DAY, Finished
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -47,6 +47,13 @@ def test_every_asset_has_a_materialization_and_every_check_a_result(instance: dg
         evaluation = event.asset_check_evaluation
         assert evaluation is not None
         assert evaluation.passed or check.name == "fresh_by_event_time", check
+
+
+def test_no_file_of_the_home_holds_a_secret_of_its_environment(finished: Finished) -> None:
+    files = [path for path in finished.folder.rglob("*") if path.is_file()]
+    assert {"mlflow", "dagster", "reports"} <= {path.relative_to(finished.folder).parts[0] for path in files}
+    assert [path for path in files if PLANTED.encode() in path.read_bytes()] == []
+    assert PLANTED not in finished.stdout + finished.stderr
 
 
 def test_every_day_and_origin_is_a_partition_that_the_ui_shows(instance: dg.DagsterInstance) -> None:

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from assets.raw.ingest import ingest
+from orchestration.errors import RunFailedError
+from orchestration.runs import Runs
+from resources import clock as home_clock
 from resources import secrets
+from resources.collectors import base
 from resources.collectors.base import CollectError, Order, collector
 from resources.collectors.etags import Etags
 from resources.collectors.feeds import FileFeed
@@ -106,6 +110,46 @@ def test_no_planted_secret_is_anywhere(
     }
     assert len(texts) > 15 and "key-refused" in said and "careless" in texts["log"]
     assert [(where, each) for where, text in texts.items() for each in planted if each in text] == []
+
+
+def test_no_planted_key_is_in_what_dagster_keeps_and_shows(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "_known", {})
+    monkeypatch.setenv("UPSWELL_YOUTUBE_API_KEY", KEY)
+    monkeypatch.setenv("UPSWELL_HOME", str(place.home))
+    monkeypatch.setenv("DAGSTER_HOME", str(place.home / "dagster"))
+    place.world.videos = {"kpnoibF4eNg"}
+    runs = Runs(place.home)
+
+    def made(name: str, home: Path, settings: Any, clock: Any) -> YouTubeApi:
+        guard_logs()
+        return place.api(secret("youtube_api_key", home))
+
+    factory = logging.getLogRecordFactory()
+    monkeypatch.setattr(base, "collector", made)
+    monkeypatch.setattr(home_clock, "now", lambda home: place.clock.now())
+    config = {"collector": "youtube_api", "videos": ["kpnoibF4eNg", "nowhere_000"]}
+    said = []
+    try:
+        runs.collect(config)
+        for fault in ("echo", "expired"):
+            place.world.faults = lambda asked, attempt, fault=fault: fault  # type: ignore[misc]
+            with pytest.raises(RunFailedError) as failed:
+                runs.collect(config)
+            said.append(str(failed.value))
+        monkeypatch.setattr(YouTubeApi, "collect", careless)
+        with pytest.raises(RunFailedError) as failed:
+            runs.collect(config)
+        said.append(str(failed.value))
+    finally:
+        logging.setLogRecordFactory(factory)
+    assert "key-refused" in said[1] and "RuntimeError: not foreseen" in said[2]
+    kept = {str(path): path.read_bytes().decode("latin-1") for path in place.home.rglob("*") if path.is_file()}
+    assert any("not foreseen" in text for where, text in kept.items() if where.endswith(".db"))
+    assert [where for where, text in {**kept, "said": " ".join(said)}.items() if KEY in text] == []
+
+
+def careless(self: YouTubeApi, *order: Any) -> Any:
+    raise RuntimeError(f"not foreseen: https://host/?key={self.key}")
 
 
 def test_a_collector_without_its_key_says_where_to_put_it(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

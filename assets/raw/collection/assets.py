@@ -5,6 +5,7 @@ after a step has failed. What a person has to mend fails at once.
 """
 
 import hashlib
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from assets.raw.collection.spool import UnderWayError
 from resources import clock
 from resources.collectors import base
 from resources.home import Home
+from resources.secrets import redact
 from resources.settings import CollectedSource, Settings
 from warehouse.connection import WarehouseBusyError
 
@@ -67,7 +69,10 @@ def collections(context: dg.AssetExecutionContext, config: Collecting, home: Hom
     except WarehouseBusyError as busy:
         raise dg.RetryRequested(max_retries=_BUSY_TRIES, seconds_to_wait=_BUSY_WAIT_S) from busy
     except (base.CollectError, ValueError, OSError) as error:
-        raise _permanent(context, str(error)) from error
+        raise _permanent(context, redact(str(error))) from None
+    except Exception as error:  # Dagster keeps words and trace of an error as they are: both may hold a secret
+        context.log.error(redact(traceback.format_exc()))
+        raise _permanent(context, redact(f"{type(error).__name__}: {error}")) from None
     warehouse = home.warehouse
     if done.results:
         run = context.instance.get_run_by_id(context.run_id)
