@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from warehouse.connection import Warehouse, holding, scratch
+from warehouse.durable import sync_folder
 
 NAME = "warehouse.snapshot.duckdb"
 _CHUNK = 16 * 2**20
@@ -36,16 +37,8 @@ def publish(warehouse: Warehouse) -> Path:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-    _sync_folder(warehouse.home)
+    sync_folder(warehouse.home)
     return final
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def tables_holding(path: Path, patterns: Sequence[str]) -> list[str]:

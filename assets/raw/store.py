@@ -14,6 +14,7 @@ from pathlib import Path
 
 from assets.raw.errors import IngestError
 from assets.raw.readers import gz_is_whole
+from warehouse.durable import sync_folder
 
 # Names that programs give to a file while they write it.
 UNFINISHED_ENDINGS = (".part", ".tmp", ".crdownload", ".partial", ".swp", ".filepart")
@@ -87,7 +88,7 @@ def keep(home: Path, path: Path) -> Kept:
         if not kept.exists():
             kept.parent.mkdir(exist_ok=True)
             os.replace(incoming, kept)
-            _sync_folder(kept.parent)
+            sync_folder(kept.parent)
         return Kept(landing_id, kept, before.st_size)
     except OSError as error:
         raise IngestError(
@@ -122,7 +123,7 @@ def keep_bytes(home: Path, data: bytes) -> Kept:
             os.replace(incoming, kept)
         finally:
             incoming.unlink(missing_ok=True)
-        _sync_folder(kept.parent)
+        sync_folder(kept.parent)
     return Kept(landing_id, kept, len(data))
 
 
@@ -135,14 +136,6 @@ def _copy(path: Path, incoming: Path) -> str:
         target.flush()
         os.fsync(target.fileno())
     return digest.hexdigest()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sweep(folder: Path) -> None:

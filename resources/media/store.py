@@ -15,6 +15,8 @@ import uuid
 from pathlib import Path
 from typing import BinaryIO
 
+from warehouse.durable import sync_folder
+
 _BLOCK = 1 << 20
 _STALE_S = 86_400.0
 _CONTENT_ID = re.compile(r"[0-9a-f]{64}")
@@ -94,7 +96,7 @@ class MediaStore:
             if not isinstance(content, bytes) and digest(incoming) != content_id:
                 raise OSError("it changed while it was read; take it in again when it is complete")
             os.replace(incoming, path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         finally:
             incoming.unlink(missing_ok=True)
 
@@ -133,12 +135,3 @@ def _alive(process: str) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename last through a loss of power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,6 +18,7 @@ from datetime import datetime
 from pathlib import Path
 
 from resources.collectors.base import Reply
+from warehouse.durable import sync_folder
 
 FOLDER = "collecting"
 _PART = ".part"
@@ -143,7 +144,7 @@ class Spool:
             _lock(descriptor)
             _write(descriptor, content)
             os.rename(hidden, self.folder / name)
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
         except OSError:
             hidden.unlink(missing_ok=True)
             os.close(descriptor)
@@ -205,7 +206,7 @@ def _completed(landing: Landing) -> Landing:
         return landing
     final = landing.path.with_name(landing.path.name.removesuffix(_PART))
     os.rename(landing.path, final)
-    _sync_folder(final.parent)
+    sync_folder(final.parent)
     return Landing(final, landing.descriptor)
 
 
@@ -236,11 +237,3 @@ def _lock(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
