@@ -14,7 +14,7 @@ from dagster._utils.schedules import get_next_cron_tick
 from assets.raw.collection.assets import links_of
 from assets.raw.collection.collect import Collection, Intention
 from assets.raw.collection.plan import Due
-from assets.raw.collection.requests import PLATFORM, by_platform, chosen_collector
+from assets.raw.collection.requests import by_platform, chosen_collector
 from orchestration.errors import UsageError
 from resources import clock
 from resources.collectors import base
@@ -46,9 +46,9 @@ def orders(
         raise UsageError(f"--parts {', '.join(unknown)}: there are {', '.join(get_args(Part))}")
     if collector is not None and collector.startswith("feed:"):
         return [{"collector": collector, "parts": wanted_parts}]
-    if collector is not None and collector not in PLATFORM:
-        raise UsageError(f"--collector {collector}: there are {', '.join(PLATFORM)} and feed:NAME")
-    default = PLATFORM[collector] if collector else "youtube"
+    if collector is not None and collector not in base.PLATFORM:
+        raise UsageError(f"--collector {collector}: there are {', '.join(base.PLATFORM)} and feed:NAME")
+    default = base.PLATFORM[collector] if collector else "youtube"
     wanted = by_platform(links, channels, topics, default, Client())
     if collector is not None and (others := wanted.keys() - {default}):
         raise UsageError(f"--collector {collector} cannot be asked for {', '.join(others)}; leave it out")

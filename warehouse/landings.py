@@ -101,6 +101,8 @@ _TABLES: dict[Kind, tuple[str, ...]] = {
     "videos": ("snapshots", "videos", "channels", "availability"),
     **{kind: (cells.table,) for kind, cells in CELLS.items()},
 }
+RECORD_TABLES = tuple(dict.fromkeys(name for names in _TABLES.values() for name in names))
+"""The raw tables that records of landings enter, each partitioned by its day."""
 
 
 class ConservationError(WarehouseError):

@@ -35,8 +35,8 @@ from assets.raw.tombstones import Burial, bury, texts_of, tombstone
 from resources.media.store import MediaStore
 from warehouse.connection import SPILL, Warehouse
 
-_SQLITE = b"SQLite format 3\0"
-_DUCKDB = b"DUCK"
+SQLITE = b"SQLite format 3\0"
+DUCKDB = b"DUCK"
 # What is done elsewhere (landings, the warehouse), what is the operator's own word, and what is being worked from.
 _ELSEWHERE = frozenset({"landings", "media", TRAINING_SETS, state.FOLDER})
 _OWN_WORD = frozenset({"upswell.yaml", "secrets.env", "clock"})
@@ -124,7 +124,7 @@ def _clean(path: Path, home: Path, task: Task, needles: Needles, done: Cleaned) 
         return False
     with path.open("rb") as file:
         head = file.read(16)
-    if head == _SQLITE or head[8:12] == _DUCKDB:
+    if head == SQLITE or head[8:12] == DUCKDB:
         return False  # databases come after, with their writers held off
     if path.relative_to(home).parts[0] in _RECORDS:
         return _clean_records(path, task, needles)
@@ -288,7 +288,7 @@ def clean_databases(home: Path, task: Task) -> Cleaned:
     needles, done = needles_of(task), Cleaned()
     for path in home_files(home):
         with path.open("rb") as file:
-            if file.read(16) != _SQLITE:
+            if file.read(16) != SQLITE:
                 continue
         cells = _clean_sqlite(path, needles)
         if cells:

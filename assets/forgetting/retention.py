@@ -19,6 +19,7 @@ from assets.forgetting.state import Task
 from assets.forgetting.subject import tables_with
 from assets.models.training_set import FOLDER, withdraw_rows
 from assets.raw.adapters import CHANNEL, COUNTS, Adapter
+from assets.raw.anchors import landed_sources
 from assets.raw.errors import IngestError
 from assets.raw.ingest import Ingestion, Owners
 from assets.raw.tombstones import Burial, tombstone
@@ -28,21 +29,16 @@ from resources.policy import LENGTHS, Policy
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import load_tables
-from warehouse.landings import Landing, find
+from warehouse.landings import RECORD_TABLES, Landing, find
 
 _WORDS = ("title", "description", "tags", "url", "thumbnail_url")
 _TEXTS = (*_WORDS, "channel_name")
 _STATISTICS = (*COUNTS, *(name for name in CHANNEL if name != "channel_name"))
-_ENTERED = (
-    "raw.videos",
-    "raw.snapshots",
-    "raw.metrics",
-    "raw.labels",
-    "raw.channels",
-    "raw.availability",
-    "raw.comments",
-    "raw.captions",
-)
+_NOT_SEEN = """
+    SELECT video_id FROM (SELECT source, video_id, known_at FROM raw.videos
+                          UNION ALL SELECT source, video_id, known_at FROM raw.snapshots)
+    WHERE source = $source GROUP BY video_id HAVING max(known_at) < $limit"""
+"""Videos of a source of which nothing came to be known since a moment."""
 _DERIVED = ("features", "embeddings", "clusters", "evaluations")
 # When what a derived row says of a video's counts was true.
 _AS_OF = {
@@ -84,8 +80,8 @@ class Limits:
 
 def due(warehouse: Warehouse, settings: Settings, now: datetime) -> list[str]:
     """The sources of which something is overdue."""
+    sources = landed_sources(warehouse)
     with warehouse.read() as con:
-        sources = [row[0] for row in con.execute("SELECT DISTINCT source FROM raw.landings ORDER BY ALL").fetchall()]
         return [source for source in sources if _is_due(con, settings, source, now)]
 
 
@@ -124,10 +120,9 @@ def _candidates(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> 
         ).fetchall()
         found |= {row[0] for row in rows}
     if limits.seen is not None:
-        gone = f"SELECT video_id FROM ({_seen()}) GROUP BY video_id HAVING max(known_at) < $limit"
-        for table in _ENTERED:
+        for table in RECORD_TABLES:
             rows = con.execute(
-                f"SELECT DISTINCT landing_id FROM {table} WHERE source = $source AND video_id IN ({gone})",
+                f"SELECT DISTINCT landing_id FROM raw.{table} WHERE source = $source AND video_id IN ({_NOT_SEEN})",
                 {"source": source, "limit": limits.seen},
             ).fetchall()
             found |= {row[0] for row in rows}
@@ -155,12 +150,6 @@ def _dated(limits: Limits) -> list[tuple[str, str, datetime | None]]:
 def _everything(limits: Limits) -> datetime | None:
     """The moment before which nothing of a record may be kept."""
     return min((limit for limit in (limits.statistics, limits.text) if limit is not None), default=None)
-
-
-def _seen() -> str:
-    return " UNION ALL ".join(
-        f"SELECT video_id, known_at FROM {table} WHERE source = $source" for table in ("raw.videos", "raw.snapshots")
-    )
 
 
 def rewrite(ingestion: Ingestion, task: Task) -> Rewritten:
@@ -195,7 +184,7 @@ def _not_seen(con: duckdb.DuckDBPyConnection, source: str, limits: Limits) -> se
     if limits.seen is None:
         return set()
     rows = con.execute(
-        f"SELECT video_id FROM ({_seen()}) GROUP BY video_id HAVING max(known_at) < $limit",
+        _NOT_SEEN,
         {"source": source, "limit": limits.seen},
     ).fetchall()
     return {row[0] for row in rows}

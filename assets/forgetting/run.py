@@ -119,10 +119,15 @@ def _warehouse_file(ingestion: Ingestion, task: Task, progress: Progress) -> Fac
     )  # what a run that was under way has written since
     warehouse = ingestion.warehouse
     before = warehouse.path.stat().st_size
+    return {"rows_written_since": sum(late.values()), "bytes_before": before, "bytes": _written_anew(warehouse)}
+
+
+def _written_anew(warehouse: Warehouse) -> int:
+    """Size of the warehouse file without what was deleted in it; where a copy is published, it is replaced."""
     warehouse.compact()
     if (warehouse.home / SNAPSHOT).exists():
         publish(warehouse)
-    return {"rows_written_since": sum(late.values()), "bytes_before": before, "bytes": warehouse.path.stat().st_size}
+    return warehouse.path.stat().st_size
 
 
 def _search(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
@@ -164,10 +169,7 @@ def _overdue_training_sets(ingestion: Ingestion, task: Task, progress: Progress)
 
 
 def _smaller_file(ingestion: Ingestion, task: Task, progress: Progress) -> Facts:
-    ingestion.warehouse.compact()
-    if (ingestion.home / SNAPSHOT).exists():
-        publish(ingestion.warehouse)
-    return {"bytes": ingestion.warehouse.path.stat().st_size}
+    return {"bytes": _written_anew(ingestion.warehouse)}
 
 
 RETENTION: dict[str, Callable[[Ingestion, Task, Progress], Facts]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from assets.forgetting import state
-from assets.forgetting.files import home_files, unzipped
+from assets.forgetting.files import DUCKDB, SQLITE, home_files, unzipped
 from assets.forgetting.landings import parquet_text
 from assets.forgetting.needles import Needles
 from warehouse.connection import Warehouse, holding
@@ -57,7 +57,7 @@ def search_home(warehouse: Warehouse, needles: Needles) -> Searched:
         if needles.hits(str(relative).encode()):
             done.found.append(f"the name of a file in {relative.parent}")
         done.found += [f"{relative} ({how})" for how, said in _said(path, data) if needles.hits(said)]
-        if data[8:12] == b"DUCK" and patterns:
+        if data[8:12] == DUCKDB and patterns:
             done.found += [f"{relative} ({name})" for name in tables_holding(path, patterns)]
     return done
 
@@ -79,7 +79,7 @@ def _said(path: Path, data: bytes) -> Iterator[tuple[str, bytes]]:
                 yield f"zip, {name}", archive.read(name)
     elif data[:2] in _ZLIB:
         yield "zlib", unzipped(data) or b""
-    elif data[:16] == b"SQLite format 3\0":
+    elif data[:16] == SQLITE:
         yield "SQLite", sqlite_text(path)
 
 

@@ -24,6 +24,7 @@ from assets.raw.ingest import LandingResult, ingest_all, reread_all
 from assets.raw.store import files, refuse, unfinished
 from resources.home import Home
 from warehouse.connection import Warehouse
+from warehouse.landings import RECORD_TABLES
 
 _READING = hashlib.sha256(
     b"".join(
@@ -32,7 +33,7 @@ _READING = hashlib.sha256(
         if path.suffix in (".py", ".sql", ".yaml") and "collection" not in path.parts
     )
 ).hexdigest()[:12]
-DAILY_TABLES = ("videos", "snapshots", "channels", "comments", "captions", "metrics", "labels", "availability")
+DAILY_TABLES = RECORD_TABLES
 
 
 class Arrivals(dg.Config):

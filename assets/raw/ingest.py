@@ -365,10 +365,9 @@ class Ingestion:
             self._map(con, [arrival], [0], arrival.landing.kind)
             there = [row[0] for row in con.execute("DESCRIBE mapped").fetchall()]
             channel = "channel_id" if "channel_id" in there else "NULL::VARCHAR"
+            entered = "reason IS NULL" if "reason" in there else "TRUE"
             rows = con.execute(
-                f"SELECT row_number, video_id, {channel} AS channel_id, known_at, reason IS NULL AS entered FROM mapped"
-                if "reason" in there
-                else f"SELECT row_number, video_id, {channel} AS channel_id, known_at, TRUE AS entered FROM mapped"
+                f"SELECT row_number, video_id, {channel} AS channel_id, known_at, {entered} AS entered FROM mapped"
             ).to_arrow_table()
         return Owners(arrival.reading, arrival.chosen.adapter, rows)
 

@@ -146,16 +146,9 @@ def _bury_line(line: bytes, limit: int, places: Places, burial: Burial, count: _
             return _dumped({FORGOTTEN: burial.records[count.number]}).encode()
         return line
     before = count.number
-    several = readers.leads(document, places.records) is not None
-    buried = (_bury_document if several else _bury_whole)(document, places, burial, count)
+    buried = _bury_entry(document, places, burial, count)
     touched = any(n in burial.records or n in burial.blanks for n in range(before + 1, count.number + 1))
     return _dumped(buried).encode() if touched else line
-
-
-def _bury_whole(document: Any, places: Places, burial: Burial, count: _Count) -> Any:
-    """A document that is one record."""
-    del places
-    return _bury_record(document, burial, count)
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -169,24 +162,17 @@ def _is_utf8(line: bytes) -> bool:
 def _bury_document(document: Any, places: Places, burial: Burial, count: _Count) -> Any:
     """The document with its records buried; it is walked as `readers` walks it."""
     if isinstance(document, list):
-        return [
-            (_bury_document if readers.leads(item, places.records) is not None else _bury_whole)(
-                item, places, burial, count
-            )
-            for item in document
-        ]
-    leads = readers.leads(document, places.records)
+        return [_bury_entry(item, places, burial, count) for item in document]
+    return _bury_entry(document, places, burial, count)
+
+
+def _bury_entry(value: Any, places: Places, burial: Burial, count: _Count) -> Any:
+    """What is one record, or holds a list of them where the adapter says so."""
+    leads = readers.leads(value, places.records)
     if leads is None:
-        return _bury_record(document, burial, count)
+        return _bury_record(value, burial, count)
     path, items = leads
-    buried = [_bury_item(item, places.nested, burial, count) for item in items]
-    around = json.loads(json.dumps(document))
-    parent = around
-    *above, leaf = path.split(".")
-    for key in above:
-        parent = parent[key]
-    parent[leaf] = buried if isinstance(parent[leaf], list) else buried[0]
-    return around
+    return _with(value, path, [_bury_item(item, places.nested, burial, count) for item in items])
 
 
 def _bury_item(item: Any, nested: Sequence[str], burial: Burial, count: _Count) -> Any:
@@ -194,15 +180,18 @@ def _bury_item(item: Any, nested: Sequence[str], burial: Burial, count: _Count) 
     inner = list(readers.nested_in(item, nested))
     if not inner:
         return _bury_record(item, burial, count)
-    around = json.loads(json.dumps(item))
     for path, records in inner:
-        buried = [_bury_record(record, burial, count) for record in records]
-        parent = around
-        *above, leaf = path.split(".")
-        for key in above:
-            parent = parent[key]
-        parent[leaf] = buried if isinstance(parent[leaf], list) else buried[0]
-    return around
+        item = _with(item, path, [_bury_record(record, burial, count) for record in records])
+    return item
+
+
+def _with(holder: dict[str, Any], path: str, records: list[Any]) -> dict[str, Any]:
+    """A document with other records at a path: a list of them, or one, as before."""
+    key, _, below = path.partition(".")
+    there = holder[key]
+    if below:
+        return {**holder, key: _with(there, below, records)}
+    return {**holder, key: records if isinstance(there, list) else records[0]}
 
 
 def _bury_record(record: Any, burial: Burial, count: _Count) -> Any:

@@ -163,11 +163,12 @@ def state_line(now: datetime, request: Mapping[str, Any], states: Mapping[str, s
 
 
 _API_INTERVAL_S = 0.1
-NAMES = ("youtube_api", "youtube_rss", "yt_dlp", "tiktok")
+PLATFORM = {"youtube_api": "youtube", "youtube_rss": "youtube", "yt_dlp": "youtube", "tiktok": "tiktok"}
+"""The platform that each collector asks; feeds have none."""
 
 
 def collector(name: str, home: Path, settings: Settings, clock: Clock) -> Collector:
-    """The collector of a name: one of `NAMES`, or `feed:NAME` for a feed that the settings declare.
+    """The collector of a name: one of `PLATFORM`, or `feed:NAME` for a feed that the settings declare.
 
     From then on, what this process logs is without secrets.
 
@@ -194,4 +195,4 @@ def collector(name: str, home: Path, settings: Settings, clock: Clock) -> Collec
         platform = ytdlp.YOUTUBE if name == "yt_dlp" else ytdlp.TIKTOK
         cookies = ytdlp.cookies_path(find("cookies", home))
         return ytdlp.YtDlp(platform, home, salt(home), clock, max_bytes=settings.media.max_bytes, cookies=cookies)
-    raise CollectError(Reason.UNSUPPORTED, f"no collector {name!r}; there are {', '.join(NAMES)} and feed:NAME")
+    raise CollectError(Reason.UNSUPPORTED, f"no collector {name!r}; there are {', '.join(PLATFORM)} and feed:NAME")

@@ -17,11 +17,13 @@ from resources.clock import set_replay
 from resources.home import Home
 from resources.simulator import SimulatorConfig, write_landings
 from sensors.leftovers import UNFINISHED
+from tests.orchestration.small_home import NO_SHIPPED_TARGETS
 from warehouse.connection import Warehouse
 
 SENSORS = ("landing_sensor", "arrivals", "next_stage", "training", "gate")
 START, FIRST, SECOND = date(2025, 1, 1), datetime(2025, 1, 25), datetime(2025, 1, 29)
-SETTINGS = """\
+SETTINGS = (
+    """\
 start: 2025-01-01
 first_origin: 2025-01-06
 cutoffs: [pre, 24h]
@@ -34,17 +36,9 @@ training:
 gate: {rows: 60, false_promotion: 0.3, coverage: [0.4, 1.0], slice_rows: 500}
 targets:
   log_views_3d: {metric: views, anchor: published_at, horizon: 3d, tolerance: 24h, transform: log}
-  log_views_7d: null
-  log_views_30d: null
-  log_views_3d_after_first_seen: null
-  log_views_last_seen: null
-  likes_7d: null
-  velocity_7d: null
-  engagement_rate_7d: null
-  viral_7d: null
-  viral_vs_channel_7d: null
-  success_7d: null
 """
+    + NO_SHIPPED_TARGETS
+)
 
 
 def new_home(folder: Path) -> Path:

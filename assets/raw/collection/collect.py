@@ -6,7 +6,7 @@ there. No Dagster here; which source is asked for what, and when, is said by the
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -195,8 +195,8 @@ class Collection:
         """
         with spool.only_one(self.home, self.collector.name):
             recovered = self.recover()
-            if (again := self._begun(run_id)) is not None:
-                return replace(again, results=(*recovered.results, *again.results), refused=recovered.refused)
+            if (again := self._begun(run_id, recovered)) is not None:
+                return again
             intention = self.intention(name, source, links)
             if intention.held:
                 raise HeldError(intention.held)
@@ -212,8 +212,8 @@ class Collection:
         """
         with spool.only_one(self.home, self.collector.name):
             recovered = self.recover()
-            if (again := self._begun(run_id)) is not None:
-                return replace(again, results=(*recovered.results, *again.results), refused=recovered.refused)
+            if (again := self._begun(run_id, recovered)) is not None:
+                return again
             now, limits = self.clock(), self._limits(None)
             if held := self._held(now):
                 raise HeldError(held)
@@ -246,14 +246,14 @@ class Collection:
                 self._close(con, collection_id, {**end, **_counts(con, spool.prefix(started_at, collection_id))})
         return ingested
 
-    def _begun(self, run_id: str) -> Collected | None:
+    def _begun(self, run_id: str, recovered: "Ingested") -> Collected | None:
         """The run as it stands, where an earlier try of it has begun to collect: nothing is asked for twice."""
         rows = self.warehouse.query(f"SELECT * FROM {TABLE} WHERE run_id = $run_id", {"run_id": run_id}).to_pylist()
         if not rows:
             return None
         with self.warehouse.read() as con:
             left = quota.left(con, self.collector.source, self._limits(None), self.clock())
-        return Collected(rows[0], (), (), {}, left)
+        return Collected(rows[0], recovered.results, recovered.refused, {}, left)
 
     def _run(
         self,

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from resources.collectors.base import PLATFORM
 from resources.collectors.links import Link, bare_id, find_links, resolve
 from resources.settings import Settings
 
 if TYPE_CHECKING:
     from resources.collectors.web import Client
 
-PLATFORM = {"youtube_api": "youtube", "yt_dlp": "youtube", "youtube_rss": "youtube", "tiktok": "tiktok"}
 KEYLESS = {"youtube": "yt_dlp", "tiktok": "tiktok"}
 """The collector of a platform that needs no key."""
 
