@@ -1,0 +1,1 @@
+"""Which emotions a text shows: labels, models as folders, and how their probabilities become decisions. No store and no warehouse here."""
