@@ -37,7 +37,7 @@ def contents(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
     from assets.embeddings.contents import refresh_contents
 
     begin_content(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
-    done = refresh_contents(home.warehouse, home.now())
+    done = refresh_contents(home.warehouse, home.now(), home.settings.policies)
     rows = [
         {"modality": each, "added": done.added[each], "changed": done.changed[each], "removed": done.removed[each]}
         for each in MODALITIES

@@ -5,7 +5,7 @@ encoded here.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from resources.encoders.base import MODALITIES
+from resources.policy import Override, forbidden
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -39,14 +40,19 @@ class Refreshed:
     removed: dict[str, int]
 
 
-def refresh_contents(warehouse: Warehouse, now: datetime) -> Refreshed:
+def refresh_contents(warehouse: Warehouse, now: datetime, policies: Mapping[str, Override] | None = None) -> Refreshed:
     """Brings `embeddings.contents` to what the raw tables say; writes differences only, in one transaction.
+
+    A source that nothing may be made from has no contents here (`resources.policy`).
 
     Args:
         warehouse: Where raw tables are read.
         now: Content that became usable later does not exist yet (naive UTC).
+        policies: What the operator states of the sources' rules.
     """
     with warehouse.extract({"found": _FOUND, "stored": "SELECT * FROM embeddings.contents"}, {}) as con:
+        sources = [row[0] for row in con.execute("SELECT DISTINCT source FROM found").fetchall()]
+        con.execute("DELETE FROM found WHERE list_contains($1, source)", [forbidden(policies or {}, sources)])
         _compare(con, now)
         new = con.execute("SELECT * FROM wanted ANTI JOIN stored USING (source, video_id, modality, content_id)")
         added = new.to_arrow_table()

@@ -39,7 +39,8 @@ def content_version(warehouse: Warehouse, settings: Settings, now: datetime) -> 
         {"now": now},
     ).to_pylist()
     refits = (now.date() - settings.first_origin).days // (7 * settings.embeddings.refit_weeks)
-    said = [rows[0], refits, settings.embeddings.model_dump_json(), settings.media.model_dump_json(), _code_version()]
+    chosen = (settings.embeddings.model_dump_json(), settings.media.model_dump_json(), settings.policies)
+    said = [rows[0], refits, *chosen, _code_version()]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 

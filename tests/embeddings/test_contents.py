@@ -8,6 +8,7 @@ import pytest
 
 from assets.embeddings.contents import EMPTY_TEXT, refresh_contents, texts
 from assets.embeddings.encode import encode_missing
+from resources.policy import Override
 from tests.embeddings.fakes import NOW, Hashing, content, media, text_id
 from tests.features.raw_rows import T0, RawRows, hours, insert
 from warehouse.connection import Warehouse
@@ -87,6 +88,15 @@ def test_a_second_refresh_writes_nothing(warehouse: Warehouse) -> None:
     again = refresh_contents(warehouse, NOW + timedelta(days=1))
     assert warehouse.path.stat().st_mtime_ns == before
     assert not any(map(sum, (again.added.values(), again.changed.values(), again.removed.values())))
+
+
+def test_a_source_that_nothing_may_be_made_from_has_no_contents(warehouse: Warehouse) -> None:
+    RawRows().video("v1", T0, title="said").write(warehouse)
+    assert refresh_contents(warehouse, NOW).added["text"] == 1
+    strict = {"demo": Override(policy="youtube_api")}
+    assert refresh_contents(warehouse, NOW, strict).removed["text"] == 1
+    assert contents(warehouse) == []
+    assert refresh_contents(warehouse, NOW).added["text"] == 1
 
 
 def test_removed_content_goes_everywhere_and_nothing_else_does(warehouse: Warehouse) -> None:
