@@ -200,6 +200,7 @@ def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: 
     profile = [
         *report_profile.conservation(evidence),
         *report_profile.rules(evidence, settings),
+        *report_profile.withdrawn(evidence),
         *report_profile.outcomes(board),
         *report_profile.features(board),
     ]

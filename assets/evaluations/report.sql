@@ -175,6 +175,15 @@ SELECT source, 'quarantined' AS fate, reason || coalesce(' (' || field || ')', '
 FROM raw.quarantine WHERE $source::VARCHAR IS NULL OR source = $source GROUP BY ALL
 ORDER BY source, fate, records DESC, reason
 
+-- name: withdrawn
+SELECT t.source, t.target, t.cutoff, t.origin, t.training_set_id, w.why, w.withdrawn_at,
+       string_agg(nullif(w.version, ''), ', ' ORDER BY w.version) AS models
+FROM raw.withdrawn w
+JOIN (SELECT DISTINCT source, target, cutoff, origin, training_set_id FROM models.training_sets) t USING (training_set_id)
+WHERE $source::VARCHAR IS NULL OR t.source = $source
+GROUP BY ALL
+ORDER BY ALL
+
 -- name: statuses
 SELECT source, target, status, count(*) AS videos
 FROM features.targets

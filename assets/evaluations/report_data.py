@@ -44,7 +44,7 @@ _SOURCES = {
     "features.metrics": (),
     "features.targets": (),
 }
-# Of what training runs registered: who serves, who wants to, and how they learned.
+# Of training sets and models: who serves, who wants to, how they learned, and what was withdrawn.
 _LEARNED = {
     "serving": """SELECT source, target, cutoff, forecaster, version, alias FROM models.versions
                   WHERE alias IS NOT NULL AND ($source::VARCHAR IS NULL OR source = $source)""",
@@ -52,6 +52,9 @@ _LEARNED = {
                  WHERE v.alias IS NOT NULL AND ($source::VARCHAR IS NULL OR v.source = $source)""",
     "inputs": """SELECT source, target, cutoff, origin, training_set_id, columns FROM models.training_sets
                  WHERE made_by = 'backtest' AND ($source::VARCHAR IS NULL OR source = $source)""",
+    "withdrawn": """SELECT w.* FROM raw.withdrawn w WHERE EXISTS (
+                        FROM models.training_sets t WHERE t.training_set_id = w.training_set_id
+                        AND ($source::VARCHAR IS NULL OR t.source = $source))""",
 }
 
 Cell = tuple[str, str, str]

@@ -78,6 +78,24 @@ def rules(evidence: Evidence, settings: Settings) -> list[Part]:
     )
 
 
+def withdrawn(evidence: Evidence) -> list[Part]:
+    """The training sets from which a forgotten subject was taken, and the models that were made from them."""
+    rows = []
+    for row in records(evidence.tables["withdrawn"]):
+        cell = f"{row['source']}/{row['target']}/{row['cutoff']}"
+        told = [
+            Text(cell, class_="name"),
+            Text(words.day(row["origin"])),
+            Text(row["training_set_id"][:12], class_="code"),
+        ]
+        rows.append(
+            ("", [*told, Text(row["why"]), Text(row["models"] or "none"), Text(words.day(row["withdrawn_at"]))])
+        )
+    heads = columns("cell", "origin", "training set", "why", "models made from it", "withdrawn")
+    caption = "Rows of these are gone; the models still know what they learned of them until they are trained anew"
+    return [Part("Withdrawn training sets", grids=[Grid(heads, rows, caption)], folded=True)] if rows else []
+
+
 def outcomes(board: Board) -> list[Part]:
     """How many outcomes there are, and how they are distributed."""
     statuses = board.evidence.tables["statuses"]

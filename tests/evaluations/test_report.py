@@ -317,6 +317,27 @@ def test_conservation_is_shown_per_source(page: Report, tmp_path: Path) -> None:
     assert re.search(r"demo 1 12 8 2 1 no: 1 landing", text_of(report_of(tmp_path, tables).html))
 
 
+def test_a_withdrawn_training_set_is_shown_with_its_models(page: Report, tmp_path: Path) -> None:
+    assert "Withdrawn training sets" not in page.html
+    cell = {"source": "demo", "target": "log_views_7d", "cutoff": "24h", "origin": ORIGINS[-1], "made_by": "backtest"}
+    sizes = {"training_set_id": "5e7" * 4, "uri": "sets/5e7.parquet", "bytes": 9, "rows": 3, "columns": [["title"]]}
+    prints = {"schema_fingerprint": "s", "feature_fingerprint": "f", "data_version": "d"}
+    made = {"run_id": "run", "created_at": datetime(2024, 4, 1)}
+    withdrawal = {
+        "training_set_id": "5e7" * 4,
+        "why": "asked to",
+        "task_id": "task",
+        "withdrawn_at": datetime(2024, 5, 1),
+    }
+    tables = tables_of() | {
+        "models.training_sets": pd.DataFrame(cell | sizes | prints | made),
+        "raw.withdrawn": pd.DataFrame([withdrawal | {"version": version} for version in ("", "boosting-7", "ridge-2")]),
+    }
+    told = text_of(report_of(tmp_path, tables).html)
+    assert "demo/log_views_7d/24h" in told
+    assert "5e75e75e75e7 asked to boosting-7, ridge-2 2024-05-01" in told
+
+
 def test_refuses_where_a_test_row_is_in_the_fit(tmp_path: Path) -> None:
     tables = tables_of()
     splits = tables["evaluations.splits"]
