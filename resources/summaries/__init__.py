@@ -1,0 +1,1 @@
+"""Summaries of texts: what a summariser is, the two kinds there are, and how one is measured."""
