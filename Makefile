@@ -25,7 +25,7 @@ install: .venv/.installed  ## create .venv with the upswell command
 dev: .venv/.dev      ## the same with what tests and checks need
 
 test: dev            ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 check: dev           ## lint, types, import directions, definitions
 	$(BIN)/ruff check .
