@@ -24,6 +24,8 @@ from assets.evaluations.learning.checks import learning_checks
 from assets.features import assets as features
 from assets.features.build import TABLES
 from assets.forgetting import assets as forgetting
+from assets.language import assets as language
+from assets.language.assets import LANGUAGE_TABLES
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
@@ -49,6 +51,7 @@ CHECKED = [
     *(f"features.{name}" for name in TABLES),
     "raw.media",
     "raw.contents",
+    *LANGUAGE_TABLES,
     *EMBEDDING_TABLES,
     *CLUSTER_TABLES,
     *BACKTEST_TABLES,
@@ -74,6 +77,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             forgetting.forgotten,
             *features.assets,
             raw.media,
+            *language.assets,
             *embeddings.assets,
             clusters.styles,
             evaluations.backtests,

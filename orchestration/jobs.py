@@ -40,6 +40,11 @@ features = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*(["features", name] for name in TABLES)),
     description="Feature tables and targets for some anchor days.",
 )
+language = dg.define_asset_job(
+    "language",
+    selection=dg.AssetSelection.groups("language"),
+    description="Looks at new titles, transcripts and comments: what is wrong with them, and what they show.",
+)
 content = dg.define_asset_job(
     "content",
     selection=dg.AssetSelection.assets(["raw", "media"], ["raw", "contents"])
@@ -88,6 +93,7 @@ ALL = [
     ingestion,
     raw_days,
     features,
+    language,
     content,
     ledger,
     training,

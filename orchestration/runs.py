@@ -13,6 +13,7 @@ import dagster as dg
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid
 from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
+from assets.language.stale import language_is_stale
 from assets.raw.assets import report_waiting, waiting
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
@@ -76,6 +77,11 @@ class Runs:
         """Rebuilds the stale days of the feature tables, one run per range."""
         return [self.execute("features", tags=range_tags(*days)) for days in stale_ranges(self.home)]
 
+    def read_language(self) -> list[dict[str, Any]]:
+        """Brings what is said of texts up to date, where anything is missing or stale."""
+        stale = language_is_stale(self.home.warehouse, self.home.settings)
+        return [self.execute("language")] if stale else []
+
     def build_content(self) -> list[dict[str, Any]]:
         """Brings vectors, fusion, neighbours and styles up to date, where anything is missing or stale."""
         stale = content_is_stale(self.home.warehouse, self.home.settings, self.home.now())
@@ -108,6 +114,7 @@ class Runs:
         done = Refreshed()
         done.runs += self.ingest_inbox()
         done.runs += self.build_features()
+        done.runs += self.read_language()
         done.runs += self.build_content()
         done.runs += self.keep_ledger()
         done.runs += self.backtest(grid)

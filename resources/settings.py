@@ -118,6 +118,60 @@ class Embeddings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"]
 
 
+class EmotionChoice(BaseModel):
+    """Which emotion model is trained and reads the texts of a home; `transformers` needs weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: Literal["tfidf", "minilm", "bert-base", "roberta-base", "transformers"]
+    weights: str | None
+    head: Literal["frozen", "fine_tuned"]
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.model == "transformers" and self.weights is None:
+            raise ValueError("model transformers needs weights: a local folder or a hub id")
+        return self
+
+
+class TranscriptChoice(BaseModel):
+    """What writes down the speech of videos without captions; None: nothing does."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: Literal["whisper"] | None
+    weights: str | None
+    language: str | None
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.model is not None and self.weights is None:
+            raise ValueError(f"model {self.model} needs weights: a local folder or a hub id")
+        return self
+
+
+class SummaryChoice(BaseModel):
+    """What shortens a transcript, and to how many words; `t5` needs weights."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    model: Literal["extractive", "t5"]
+    weights: str | None
+    words: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        if self.model == "t5" and self.weights is None:
+            raise ValueError("model t5 needs weights: a local folder or a hub id")
+        return self
+
+
+class Language(BaseModel):
+    """Which models read what is said in and of videos."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    emotions: EmotionChoice
+    transcripts: TranscriptChoice
+    summaries: SummaryChoice
+
+
 class Media(BaseModel):
     """What is fetched and how large it may be."""
 
@@ -300,6 +354,7 @@ class Settings(BaseModel):
     max_record_bytes: int = Field(gt=0)
     evaluation: Evaluation
     embeddings: Embeddings
+    language: Language
     media: Media
     training: Training
     gate: Gate
@@ -451,7 +506,7 @@ _SECTIONS = ("embeddings", "media", "gate", "tracking", "collect", "alerts", "po
 
 def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> dict[str, Any]:
     """The shipped values with those of a home's file; mappings by their own keys, null removes a target."""
-    for key in ("targets", "evaluation", *_SECTIONS, "training"):
+    for key in ("targets", "evaluation", *_SECTIONS, "training", "language"):
         if not isinstance(loaded.get(key) or {}, dict):
             raise SettingsError(f"{path}: {key}: expected a mapping such as in {SHIPPED.name}, got {loaded[key]!r}")
     targets = {**shipped["targets"], **(loaded.get("targets") or {})}
@@ -460,12 +515,18 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
         evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded[
             "cutoffs"
         ]
+    language = dict(loaded.get("language") or {})
+    for name, choice in shipped["language"].items():
+        if not isinstance(own := language.get(name) or {}, dict):
+            raise SettingsError(f"{path}: language.{name}: expected a mapping such as in {SHIPPED.name}, got {own!r}")
+        language[name] = {**choice, **own}
     training = {**shipped["training"], **(loaded.get("training") or {})}
     training["trigger"] = {**shipped["training"]["trigger"], **((loaded.get("training") or {}).get("trigger") or {})}
     return {
         **shipped,
         **loaded,
         "evaluation": evaluation,
+        "language": language,
         "training": training,
         **{name: {**shipped[name], **(loaded.get(name) or {})} for name in _SECTIONS},
         "targets": {name: target for name, target in targets.items() if target is not None},

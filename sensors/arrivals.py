@@ -14,6 +14,7 @@ import dagster as dg
 
 from assets.embeddings.stale import content_is_stale
 from assets.evaluations.stale import FIGURES, LEDGER, REPORTS, evaluation_is_stale, ledger_is_stale
+from assets.language.stale import language_is_stale
 from resources.home import Home
 from sensors.leftovers import end_leftovers
 from sensors.refresh import LEARNING, STAGES, range_tags, stale_ranges, stale_stage, under_way
@@ -106,6 +107,7 @@ def _requests(home: Home, moments: bool) -> list[dg.RunRequest]:
     warehouse, settings = home.warehouse, home.settings
     stale = (
         moments
+        or language_is_stale(warehouse, settings)
         or content_is_stale(warehouse, settings, home.now())
         or ledger_is_stale(warehouse)
         or evaluation_is_stale(warehouse, settings)

@@ -1,4 +1,4 @@
-"""Carries a refresh from stage to stage: features, content, the ledger and what it says, backtests, then figures and report.
+"""Carries a refresh from stage to stage: features, language, content, the ledger and what it says, backtests, then figures and report.
 
 Each step asks what is stale at that moment, and asks for no stage that is under way: whose run that is goes on with what follows.
 What starts a chain, and what takes up what no chain has done, is in `arrivals`; the nightly schedule starts one too.
@@ -14,11 +14,12 @@ from assets.embeddings.stale import content_is_stale
 from assets.evaluations.assets import Grid, chosen_cells, latest_origins, settings_of
 from assets.evaluations.stale import evaluation_is_stale, ledger_is_stale
 from assets.features.stale import ranges, stale_days
+from assets.language.stale import language_is_stale
 from assets.raw.anchors import source_anchors
 from resources.home import Home
 from sensors.leftovers import UNFINISHED
 
-STAGES = ("features", "content", "ledger", "backtests", "evaluation")
+STAGES = ("features", "language", "content", "ledger", "backtests", "evaluation")
 """The stages of a refresh in their order; each is a job of that name."""
 LEARNING = ("training", "gate")
 """Jobs that change which model serves: its forecasts, figures and report follow them."""
@@ -85,6 +86,7 @@ def _stale(home: Home, stage: str) -> dict[str, str] | None:
         origins = stale_origins(home, Grid())
         return range_tags(origins[0], origins[-1]) if origins else None
     stale = {
+        "language": lambda: language_is_stale(home.warehouse, home.settings),
         "content": lambda: content_is_stale(home.warehouse, home.settings, home.now()),
         "ledger": lambda: ledger_is_stale(home.warehouse),
         "evaluation": lambda: evaluation_is_stale(home.warehouse, home.settings),

@@ -55,6 +55,7 @@ def test_groups_follow_the_way_of_the_data(specs: dict[str, dg.AssetSpec]) -> No
     assert {spec.group_name for spec in specs.values()} == {
         "raw",
         "features",
+        "language",
         "embeddings",
         "clusters",
         "models",

@@ -1,0 +1,41 @@
+"""The language assets: what is said in and of videos, and what is wrong with it.
+
+Wiring only. None is partitioned: each does what is missing, and nothing twice. No word of anybody goes into metadata.
+"""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.language.stale import begin_language, finish_language
+from assets.policies import describe, markdown, retry, upstream
+from resources.home import Home
+
+LANGUAGE_TABLES = ("language.texts",)
+
+
+def _spec(name: str, *deps: str) -> dict[str, Any]:
+    """What the assets of this stage share; `deps` come besides the tables that the columns are made from."""
+    return {
+        "key": ["language", name],
+        "group_name": "language",
+        "deps": [*upstream(f"language.{name}"), *(dep.split(".") for dep in deps)],
+        "retry_policy": retry,
+        "code_version": "1",
+        "pool": "cpu",
+        **describe(f"language.{name}"),
+    }
+
+
+@dg.asset(**_spec("texts"))
+def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Notes every title, transcript and comment, and what is wrong with it."""
+    from assets.language.texts import refresh_texts, states
+
+    begin_language(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
+    done = refresh_texts(home.warehouse, home.now(), context.run_id)
+    finish_language(home.warehouse, run_id=context.run_id, now=home.now())
+    return dg.MaterializeResult(metadata={**vars(done), "states": markdown(states(home.warehouse))})
+
+
+assets: list[dg.AssetsDefinition] = [texts]
