@@ -33,7 +33,7 @@ _SIZE = re.compile(r"\b(\d{1,5})x(\d{1,5})\b")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)(k?) (?:fps|tbr)\b")
 _ROTATION = re.compile(r"rotation of (-?\d+(?:\.\d+)?) degrees")
 _TIME = re.compile(r"time=(\d+):(\d+):(\d+(?:\.\d+)?)")
-_ADDRESS = re.compile(r"^\[[^]]*\] ")
+_ADDRESS = re.compile(r"^(\[[^]]*\] )+")
 _PPM = re.compile(rb"P6\s(\d+)\s(\d+)\s255\s")
 
 Frames = np.ndarray[Any, np.dtype[np.uint8]]
@@ -67,7 +67,7 @@ def probe(path: Path) -> Probe:
     Raises:
         MediaError: `undecodable` (no film and no sound can be found in it) or `too-slow`.
     """
-    said = _ffmpeg(["-i", _input(path)], _PROBE_TIMEOUT_S).stderr.decode("utf-8", errors="replace")
+    said = _ffmpeg(["-i", as_input(path)], _PROBE_TIMEOUT_S).stderr.decode("utf-8", errors="replace")
     picture = sound = size = rate = None
     for match in _STREAM.finditer(said):
         number, kind, described = int(match[1]), match[2], match[3]
@@ -76,7 +76,7 @@ def probe(path: Path) -> Probe:
         if kind == "Video" and picture is None and "attached pic" not in described:
             picture, size, rate = number, _SIZE.search(described), _RATE.search(described)
     if picture is None and sound is None:
-        raise MediaError(Reason.UNDECODABLE, _complaint(said, path) or "neither a film nor sound is in it")
+        raise MediaError(Reason.UNDECODABLE, complaint(said, path) or "neither a film nor sound is in it")
     width, height = (int(size[1]), int(size[2])) if size else (None, None)
     rotation = _ROTATION.search(said)
     if rotation and round(float(rotation[1])) % 180 == 90:
@@ -95,11 +95,11 @@ def length(path: Path, probed: Probe) -> float:
     if probed.duration_s:
         return probed.duration_s
     stream = probed.picture if probed.picture is not None else probed.sound
-    arguments = ["-i", _input(path), "-map", f"0:{stream}", "-c", "copy", "-f", "null", "-"]
+    arguments = ["-i", as_input(path), "-map", f"0:{stream}", "-c", "copy", "-f", "null", "-"]
     said = _ffmpeg(arguments, _DECODE_TIMEOUT_S).stderr.decode("utf-8", errors="replace")
     times = list(_TIME.finditer(said))
     if not times:
-        raise MediaError(Reason.UNDECODABLE, _complaint(said, path) or "its length cannot be told")
+        raise MediaError(Reason.UNDECODABLE, complaint(said, path) or "its length cannot be told")
     return _seconds(times[-1])
 
 
@@ -126,13 +126,13 @@ def frames(path: Path, probed: Probe, duration_s: float) -> Frames:
     scale = f"scale=w='if(gt(iw,ih),-2,min({SHORT_SIDE},iw))':h='if(gt(iw,ih),min({SHORT_SIDE},ih),-2)':flags=area"
     # `fps` gives at n * d / 16 the frame that is shown half a part later, which is the middle of the part.
     filters = f"fps={FRAMES * 100}/{hundredths},{scale}"
-    arguments = [*fewer, "-i", _input(path), "-map", f"0:{probed.picture}", "-vf", filters]
+    arguments = [*fewer, "-i", as_input(path), "-map", f"0:{probed.picture}", "-vf", filters]
     arguments += ["-frames:v", str(FRAMES), "-f", "image2pipe", "-c:v", "ppm", "-"]
     done = _ffmpeg(arguments, _DECODE_TIMEOUT_S)
     found = _pictures(done.stdout)
     if not found:
         said = done.stderr.decode("utf-8", errors="replace")
-        raise MediaError(Reason.UNDECODABLE, _complaint(said, path) or "no frame can be decoded")
+        raise MediaError(Reason.UNDECODABLE, complaint(said, path) or "no frame can be decoded")
     return np.stack([found[min(number, len(found) - 1)] for number in range(FRAMES)])
 
 
@@ -147,12 +147,12 @@ def sound(path: Path, probed: Probe) -> Sound:
     """
     if probed.sound is None:
         raise MediaError(Reason.NO_SOUND, "there is no sound in it")
-    arguments = ["-i", _input(path), "-map", f"0:{probed.sound}", "-t", str(MAX_SOUND_S), "-ac", "1"]
+    arguments = ["-i", as_input(path), "-map", f"0:{probed.sound}", "-t", str(MAX_SOUND_S), "-ac", "1"]
     done = _ffmpeg([*arguments, "-ar", str(SAMPLE_RATE), "-f", "s16le", "-"], _DECODE_TIMEOUT_S)
     samples = np.frombuffer(done.stdout[: len(done.stdout) // 2 * 2], dtype="<i2").astype(np.float32) / 32768.0
     if not len(samples):
         said = done.stderr.decode("utf-8", errors="replace")
-        raise MediaError(Reason.UNDECODABLE, _complaint(said, path) or "no sound can be decoded")
+        raise MediaError(Reason.UNDECODABLE, complaint(said, path) or "no sound can be decoded")
     if float(np.abs(samples).max()) <= SILENCE:
         raise MediaError(Reason.NO_SOUND, "it is silent")
     return samples
@@ -166,17 +166,27 @@ def ffmpeg() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def command(arguments: list[str]) -> list[str]:
+    """A command line of ffmpeg on one thread (so that results do not depend on the machine), reading files only."""
+    return [ffmpeg(), "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-threads", "1", *arguments]
+
+
+def as_input(path: Path) -> str:
+    """A file as ffmpeg's `-i` takes it, whatever its name looks like."""
+    return f"file:{path}"
+
+
+def complaint(said: str, path: Path) -> str:
+    """The first line in which ffmpeg speaks of an error, without addresses and the path."""
+    lines = [line for line in said.splitlines() if "rror" in line or "nvalid" in line]
+    return _ADDRESS.sub("", lines[0]).replace(as_input(path), "it").replace(str(path), "it")[:300] if lines else ""
+
+
 def _ffmpeg(arguments: list[str], timeout_s: float) -> "subprocess.CompletedProcess[bytes]":
-    """One run of ffmpeg on one thread (so that results do not depend on the machine), reading files only."""
-    command = [ffmpeg(), "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-threads", "1", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        return subprocess.run(command(arguments), capture_output=True, timeout=timeout_s, check=False)
     except subprocess.TimeoutExpired as error:
         raise MediaError(Reason.TOO_SLOW, f"ffmpeg was stopped after {timeout_s:g} s") from error
-
-
-def _input(path: Path) -> str:
-    return f"file:{path}"
 
 
 def _seconds(match: re.Match[str]) -> float:
@@ -196,9 +206,3 @@ def _pictures(stream: bytes) -> list[Frames]:
         if not found or pixels.shape == found[0].shape:
             found.append(pixels)
     return found
-
-
-def _complaint(said: str, path: Path) -> str:
-    """The first line in which ffmpeg speaks of an error, without addresses and the path."""
-    lines = [line for line in said.splitlines() if "rror" in line or "nvalid" in line]
-    return _ADDRESS.sub("", lines[0]).replace(_input(path), "it").replace(str(path), "it")[:300] if lines else ""

@@ -43,12 +43,19 @@ class Reason(StrEnum):
     UNDECODABLE = "undecodable"
     NO_PICTURE = "no-picture"
     NO_SOUND = "no-sound"
+    NO_SPEECH = "no-speech"
     INVALID_VECTOR = "invalid-vector"
 
     @property
     def retryable(self) -> bool:
         """Whether another try may succeed."""
-        return self in (Reason.RATE_LIMITED, Reason.NETWORK, Reason.SERVER_ERROR, Reason.MALFORMED)
+        return self in (
+            Reason.RATE_LIMITED,
+            Reason.NETWORK,
+            Reason.SERVER_ERROR,
+            Reason.MALFORMED,
+            Reason.NO_SPEECH,
+        )
 
 
 _OF_STATUS = {
