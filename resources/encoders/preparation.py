@@ -89,7 +89,7 @@ class TextPreparation:
                 "AutoTokenizer.from_pretrained(...).save_pretrained(folder)"
             )
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        tokens = max_tokens or _longest_text(encoder, folder)
+        tokens = max_tokens or longest_text(encoder, folder)
         self._tokenizer.enable_truncation(tokens)
         self._tokenizer.no_padding()
         self._characters = tokens * _CHARACTERS_PER_TOKEN
@@ -115,7 +115,7 @@ class TextPreparation:
         return {"input_ids": ids, "attention_mask": mask}
 
 
-def _longest_text(encoder: str, folder: Path) -> int:
+def longest_text(encoder: str, folder: Path) -> int:
     """What sentence-transformers' own file says, else the least of what tokenizer and model can take."""
     own = folder / "sentence_bert_config.json"
     if own.is_file():

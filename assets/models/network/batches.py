@@ -22,6 +22,8 @@ CONTENT = TOWERS[1:]
 FARTHEST = 6.0
 """Standard deviations beyond which an input is cut."""
 _CATEGORIES = 30
+_ALIKE = 50
+"""Batches whose rows are sorted by length together."""
 
 
 class NetworkMatrix:
@@ -183,6 +185,25 @@ def epoch_order(count: int, batch_size: int, seed: int, epoch: int) -> list[Posi
     """Positions of each batch of an epoch, of nearly equal size; a function of seed and epoch, so any step can be found again."""
     order = np.random.default_rng((seed, epoch)).permutation(count)
     return np.array_split(order, steps_of_epoch(count, batch_size))
+
+
+def length_order(lengths: Positions, batch_size: int, seed: int, epoch: int) -> list[Positions]:
+    """As `epoch_order`, of rows of like length: a random order is cut into stretches of `_ALIKE` batches, each sorted by length.
+
+    Args:
+        lengths: Of every row, such as tokens.
+        batch_size: Rows of a batch.
+        seed: Seed.
+        epoch: Epoch.
+    """
+    random = epoch_order(len(lengths), batch_size, seed, epoch)
+    batches: list[Positions] = []
+    for start in range(0, len(random), _ALIKE):
+        stretch = random[start : start + _ALIKE]
+        rows = np.concatenate(stretch)
+        ends = np.cumsum([len(batch) for batch in stretch])[:-1]
+        batches += np.split(rows[np.argsort(lengths[rows], kind="stable")], ends)
+    return [batches[at] for at in np.random.default_rng((seed, epoch, 1)).permutation(len(batches))]
 
 
 class DivergedError(ValueError):

@@ -21,13 +21,13 @@ from assets.models.network import processes
 from assets.models.network.batches import DivergedError, Positions, epoch_order, steps_of_epoch
 from assets.models.network.checkpoint import Checkpoints
 from assets.models.network.losses import Objective
-from assets.models.network.preset import Preset
+from assets.models.network.preset import Schedule
 
 Rows = Mapping[str, Tensor]
 Array = np.ndarray[Any, Any]
 _SETTLE = 50
 """Steps after which losses are read back from the device, checked and reported."""
-_VALIDATED = 4096
+VALIDATED = 4096
 """Rows of the validation block at a time."""
 
 
@@ -78,9 +78,11 @@ class Loop:
         seed: Seed of order and dropout.
         run: Device, whom to tell, when to stop.
         checkpoints: Where they are kept; None keeps none.
-        figure: The metric of the validation block, from what the point head says and the outcomes.
+        figure: The metric of the validation block, from what the point head says ([rows], or [rows, labels]) and the outcomes.
         before_epoch: Called with the number of every epoch before it begins.
         earlier: Epochs and steps of the stage before this one, from which reports count on.
+        order: Batches of an epoch, as many in each; None draws them at random.
+        validated: Rows of the validation block at a time.
     """
 
     def __init__(
@@ -89,13 +91,15 @@ class Loop:
         objective: Objective,
         rows: Rows,
         later: Rows,
-        preset: Preset,
+        preset: Schedule,
         seed: int,
         run: FitRun,
         checkpoints: Checkpoints | None = None,
         figure: Callable[[Array, Array], Figure | None] = no_figure,
         before_epoch: Callable[[int], None] = lambda epoch: None,
         earlier: tuple[int, int] = (0, 0),
+        order: Callable[[int], list[Positions]] | None = None,
+        validated: int = VALIDATED,
     ) -> None:
         self.device = processes.own_device(run.device)
         self.network, self.objective = network.to(self.device), objective
@@ -103,6 +107,7 @@ class Loop:
         self.later = {name: column.to(self.device) for name, column in later.items()}
         self.preset, self.seed, self.run = preset, seed, run
         self.checkpoints, self.figure, self.before_epoch, self.earlier = checkpoints, figure, before_epoch, earlier
+        self.order, self.validated = order or self._random_order, validated
         self.rank, self.world = processes.rank_and_world()
         self.count = len(next(iter(rows.values())))
         self.total = preset.epochs * steps_of_epoch(self.count, preset.batch_size)
@@ -136,7 +141,7 @@ class Loop:
         """The rest of an epoch, from where it stands."""
         began, already = time.monotonic(), self.at.in_epoch
         network = DistributedDataParallel(self.network) if self.world > 1 else self.network
-        order = epoch_order(self.count, self.preset.batch_size, self.seed, self.at.epoch)
+        order = self.order(self.at.epoch)
         self.network.train()
         for positions in order[already:]:
             rate = learning_rate(self.preset, self.at.step, self.total)
@@ -158,6 +163,9 @@ class Loop:
                 raise StoppedError(f"stopped as asked after {self.at.step} of at most {self.total} steps")
         self._settle()
         self._speed = sum(map(len, order[already:])) / max(time.monotonic() - began, 1e-9)
+
+    def _random_order(self, epoch: int) -> list[Positions]:
+        return epoch_order(self.count, self.preset.batch_size, self.seed, epoch)
 
     def _gradient(self, network: nn.Module, positions: Positions) -> Tensor:
         """Gradients of a batch, computed in parts; its mean loss. Out of memory halves the parts for good."""
@@ -211,11 +219,12 @@ class Loop:
         self.network.eval()
         total, count, said = 0.0, len(self.later["outcome"]), []
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            for start in range(0, count, _VALIDATED):
-                batch = {name: column[start : start + _VALIDATED] for name, column in self.later.items()}
+            for start in range(0, count, self.validated):
+                batch = {name: column[start : start + self.validated] for name, column in self.later.items()}
                 outputs = self.network(batch)
                 total += float(self.objective(outputs, batch).sum())
-                said.append(outputs["point"][:, 0].float())
+                point = outputs["point"].float()
+                said.append(point[:, 0] if batch["outcome"].ndim == 1 else point)
         return total / count, self.figure(torch.cat(said).cpu().numpy(), self.later["outcome"].cpu().numpy())
 
     def _judge(self, validation: float, figure: Figure | None) -> None:
@@ -264,7 +273,7 @@ class Loop:
         self.best = state["best"]
 
 
-def learning_rate(preset: Preset, step: int, total: int) -> float:
+def learning_rate(preset: Schedule, step: int, total: int) -> float:
     """Linear warm-up to the peak, then a cosine to a tenth of it (Loshchilov and Hutter 2017)."""
     warm = min(preset.warmup_steps, total // 10)
     if step < warm:

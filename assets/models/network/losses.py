@@ -25,14 +25,14 @@ def pinball(said: Tensor, outcome: Tensor, levels: Tensor) -> Tensor:
     return torch.maximum(levels * error, (levels - 1) * error).mean(1)
 
 
-def focal(log_odds: Tensor, label: Tensor, gamma: float, class_weight: tuple[float, float]) -> Tensor:
+def focal(log_odds: Tensor, label: Tensor, gamma: float, class_weight: tuple[float, float | Tensor]) -> Tensor:
     """Cross entropy times (1 - p of the true class) ** gamma (Lin et al. 2017), and times the weight of the class.
 
     Args:
-        log_odds: [rows], of class 1.
-        label: [rows], 0 or 1.
+        log_odds: [rows] or [rows, labels], of class 1.
+        label: Of that shape, 0 or 1.
         gamma: 0 is cross entropy.
-        class_weight: Of classes 0 and 1.
+        class_weight: Of classes 0 and 1; of class 1 also one per label.
     """
     entropy = functional.binary_cross_entropy_with_logits(log_odds, label, reduction="none")
     weight = torch.where(label > 0, class_weight[1], class_weight[0])
@@ -60,5 +60,16 @@ def class_objective(gamma: float, class_weight: tuple[float, float], weights: tu
             return loss
         said = outputs["measured"][:, 0].float()
         return loss + weights[1] * functional.smooth_l1_loss(said, batch["measured"], reduction="none")
+
+    return objective
+
+
+def labels_objective(gamma: float, weights: Sequence[float]) -> Objective:
+    """Mean over the labels of the focal loss of each, the texts that have a label weighted by the label's weight."""
+
+    def objective(outputs: Mapping[str, Tensor], batch: Mapping[str, Tensor]) -> Tensor:
+        outcome = batch["outcome"]
+        weight = torch.tensor(weights, dtype=torch.float32, device=outcome.device)
+        return focal(outputs["point"].float(), outcome, gamma, (1.0, weight)).mean(1)
 
     return objective

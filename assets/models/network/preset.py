@@ -40,7 +40,38 @@ class FineTune(BaseModel):
     batch_size: int = Field(gt=0)
 
 
-class Preset(BaseModel):
+class Schedule(BaseModel):
+    """How a network is trained, whatever it is.
+
+    Attributes:
+        learning_rate: Peak, reached after the warm-up; falls along a cosine to a tenth.
+        weight_decay: Of AdamW.
+        batch_size: Rows per step, over all processes.
+        accumulate: Parts that a batch is computed in, per process.
+        epochs: At most.
+        warmup_steps: Steps of linear warm-up; a tenth of all steps where that is less.
+        clip: Largest norm of the gradient.
+        patience: Epochs without a better validation block after which it ends.
+        stop_on: What better means: the `loss`, or the `metric` (MAE of a number, AUROC of a class, macro-F1 of labels).
+        precision: `auto` is bf16 on CUDA devices that have it, else fp32.
+        checkpoint_steps: Steps between checkpoints inside an epoch; there is also one at its end.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    batch_size: int = Field(gt=0)
+    accumulate: int = Field(gt=0)
+    epochs: int = Field(gt=0)
+    warmup_steps: int = Field(ge=0)
+    clip: float = Field(gt=0)
+    patience: int = Field(gt=0)
+    stop_on: Literal["loss", "metric"]
+    precision: Literal["auto", "fp32", "bf16"]
+    checkpoint_steps: int = Field(gt=0)
+
+
+class Preset(Schedule):
     """One network and its training.
 
     Attributes:
@@ -53,25 +84,13 @@ class Preset(BaseModel):
         class_weights: `balanced` weighs both classes alike.
         focal_gamma: Exponent of the focal loss; 0 is cross entropy.
         quantiles: Of the quantile head, rising.
-        learning_rate: Peak, reached after the warm-up; falls along a cosine to a tenth.
-        weight_decay: Of AdamW.
-        batch_size: Rows per step, over all processes.
-        accumulate: Parts that a batch is computed in, per process.
-        epochs: At most.
-        warmup_steps: Steps of linear warm-up; a tenth of all steps where that is less.
-        clip: Largest norm of the gradient.
-        patience: Epochs without a better validation block after which it ends.
-        stop_on: What better means: the `loss`, or the `metric` (MAE of a number, AUROC of a class).
         validation_share: Share of the rows, the latest, that decides when to stop and which weights are best.
-        precision: `auto` is bf16 on CUDA devices that have it, else fp32.
-        checkpoint_steps: Steps between checkpoints inside an epoch; there is also one at its end.
         title_components: Coordinates of the title beside its vectors.
         max_terms: Terms that they are made of.
         smoothing: Of the channel prior.
         fine_tune: The second stage, or None.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     modalities: tuple[Modality, ...] = Field(min_length=1)
     tower: int | None = Field(gt=0)
     fusion: Literal["concat", "gated"]
@@ -81,18 +100,7 @@ class Preset(BaseModel):
     class_weights: Literal["none", "balanced"]
     focal_gamma: float = Field(ge=0)
     quantiles: tuple[float, ...] = Field(min_length=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    batch_size: int = Field(gt=0)
-    accumulate: int = Field(gt=0)
-    epochs: int = Field(gt=0)
-    warmup_steps: int = Field(ge=0)
-    clip: float = Field(gt=0)
-    patience: int = Field(gt=0)
-    stop_on: Literal["loss", "metric"]
     validation_share: float = Field(gt=0, lt=0.5)
-    precision: Literal["auto", "fp32", "bf16"]
-    checkpoint_steps: int = Field(gt=0)
     title_components: int = Field(ge=0)
     max_terms: int = Field(gt=0)
     smoothing: float = Field(gt=0)
