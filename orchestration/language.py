@@ -3,6 +3,152 @@
 Parses arguments and prints; what is done is in the modules that the assets call, imported inside the commands.
 """
 
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
 import typer
+from rich.markup import escape
+
+from orchestration.console import HomeOption, JsonOption, opened, print_json, print_table
+from orchestration.errors import UsageError
 
 language_app = typer.Typer(add_completion=False)
+_LONGEST_PATH = 4_096
+
+
+@language_app.command()
+def emotion(
+    text: Annotated[
+        str | None,
+        typer.Argument(help="A text, a file with a text per line, or - for standard input.", metavar="TEXT|FILE|-"),
+    ] = None,
+    model: Annotated[Path | None, typer.Option(help="Folder of an emotion model; else the one that serves.")] = None,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(help="File of labelled texts (text, labels, id; tabs): how good is the model on them?"),
+    ] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Which emotions a text shows: probabilities, the labels that are given, Ekman's six, and sentiment."""
+    from resources.emotions.model import load
+    from resources.emotions.scoring import score, told
+
+    if (text is None) == (evaluate is None):
+        raise UsageError("give a text, a file or -, or --evaluate FILE")
+    if evaluate is not None:
+        _evaluate(_emotion_model(model, home), evaluate, json_)
+        return
+    asked = _lines(str(text))
+    loaded = load(_emotion_model(model, home))
+    rows = told(loaded, score(loaded, asked))
+    if json_:
+        print_json({"model": loaded.name, "revision": loaded.revision, "texts": rows})
+        return
+    print_table(
+        [{"text": _begin(said), **_short(row)} for said, row in zip(asked, rows, strict=True)],
+        title=f"{loaded.name} {loaded.revision[:8]}",
+    )
+
+
+def _emotion_model(model: Path | None, home: Path | None) -> Path:
+    """The folder that was named, else that of the model that serves the home."""
+    from assets.language.emotion_model.registry import serving
+
+    if model is not None:
+        return model
+    warehouse, _ = opened(home)
+    found = serving(warehouse)
+    if found is None:
+        raise UsageError(
+            f"no emotion model serves {warehouse.home}; train one with `upswell train emotions`, or name a folder with --model"
+        )
+    return found
+
+
+def _evaluate(folder: Path, file: Path, json_: bool) -> None:
+    from assets.language.emotion_model.evaluation import evaluate_model
+    from assets.language.emotion_model.files import read_tsv
+    from resources.emotions.model import load
+    from resources.emotions.seen import seen_by
+
+    loaded = load(folder)
+    examples = read_tsv(file, loaded.labels)
+    logits = loaded.logits(examples.texts)
+    found = evaluate_model(logits, loaded.decisions, examples, seen_by(folder, examples.texts))
+    if json_:
+        print_json({"model": loaded.name, "revision": loaded.revision, **found.told()})
+        return
+    seen = "not known" if found.also_in_train is None else found.also_in_train
+    print_table(
+        [
+            {"thresholds": "at .5", "macro-F1": found.half.macro, "micro-F1": found.half.micro} | _interval(found.half),
+            {"thresholds": "fitted on dev", "macro-F1": found.fitted.macro, "micro-F1": found.fitted.micro}
+            | _interval(found.fitted),
+            {"thresholds": "oracle: fitted on these very texts, a bound and no result", "macro-F1": found.oracle_macro},
+        ],
+        title=f"{loaded.name} {loaded.revision[:8]} on {found.n} texts; also in train and left out: {seen}; "
+        f"ECE {found.calibration_error:.4f}; abstains from {found.abstained:.1%}, macro-F1 on the others {found.judged.macro:.4f}",
+    )
+    print_table(
+        [
+            {
+                "label": row.label,
+                "texts": row.support,
+                "given": row.predicted,
+                "precision": row.precision,
+                "recall": row.recall,
+                "F1": row.f1,
+                "95 %": "" if row.bounds is None else f"{row.bounds[0]:.3f} to {row.bounds[1]:.3f}",
+                "oracle F1": row.oracle_f1,
+            }
+            for row in found.labels
+        ],
+        title="By label, thresholds fitted on dev",
+    )
+
+
+def _lines(said: str) -> list[str]:
+    """The text itself, or those of a file or of standard input: one per line; bytes that are no UTF-8 do no harm."""
+    if said == "-":
+        content = sys.stdin.buffer.read()
+    else:
+        try:
+            named = len(said) < _LONGEST_PATH and Path(said).is_file()
+        except (OSError, ValueError):  # no system has a path like that
+            named = False
+        if not named:
+            return [said]
+        content = Path(said).read_bytes()
+    lines = content.decode("utf-8", "replace").split("\n")
+    return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
+
+
+def _begin(text: str) -> str:
+    from resources.emotions.texts import prepared
+
+    ready = prepared(text)
+    return escape(ready if len(ready) <= 60 else f"{ready[:59]}…")
+
+
+def _short(row: dict[str, Any]) -> dict[str, Any]:
+    likeliest = {
+        name: max(row[name], key=row[name].get) if name in row else None
+        for name in ("ekman", "sentiment", "probabilities")
+    }
+    return {
+        "state": row["state"],
+        "emotions": ", ".join(row["emotions"]),
+        "likeliest": likeliest["probabilities"],
+        "confidence": row["confidence"],
+        "ekman": likeliest["ekman"],
+        "sentiment": likeliest["sentiment"],
+    }
+
+
+def _interval(found: Any) -> dict[str, str]:
+    shown = {}
+    for name, bounds in (("macro 95 %", found.macro_bounds), ("micro 95 %", found.micro_bounds)):
+        shown[name] = "" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
+    return shown

@@ -10,6 +10,8 @@ import duckdb
 from warehouse.connection import Warehouse
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+EMOTIONS = "emotions"
+"""The target of the emotion model, which forecasts nothing: who looks for forecasters leaves it out."""
 TRAINING = "training"
 """Who made the models that may serve."""
 _OF_CELL = "source = $source AND target = $target AND cutoff = $cutoff"

@@ -10,7 +10,7 @@ from typing import Literal
 from resources.settings import ClassTarget, Settings
 
 COUNTS = frozenset({"views", "likes", "comments", "shares", "saves"})
-Kind = Literal["regression", "class"]
+Kind = Literal["regression", "class", "labels"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Task:
     Attributes:
         target: Name of the target in `upswell.yaml`.
         cutoff: `pre`, `0h`, `1h`, ...
-        kind: `class` where the target is a percentile of a measured one.
+        kind: `class` where the target is a percentile of a measured one; `labels` of the emotion model, which is no forecaster.
         has_level: Whether the outcome is ln(1 + a count) whose last known level a cutoff can give.
         log_scale: Whether the outcome is ln(1 + a number), so that errors can also be given in raw numbers.
         horizon: Longest horizon of its measured targets; None where it varies.

@@ -3,12 +3,13 @@
 No model is loaded here and nothing is stored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from resources.emotions.labels import EKMAN, SENTIMENT, grouped
 from resources.emotions.model import EmotionModel
 from resources.emotions.texts import prepared
 
@@ -45,3 +46,29 @@ def score(model: EmotionModel, texts: Sequence[str]) -> Scored:
         probabilities[asked], abstained[asked], empty[asked] = found, held, False
         decided[asked] = model.decisions.decide(found) & ~held[:, None]
     return Scored(probabilities, decided, abstained, empty)
+
+
+def told(model: EmotionModel, scored: Scored) -> list[dict[str, Any]]:
+    """What a model says of every text, as plain values: state, labels, confidence, and all probabilities, also by group."""
+    ekman, sentiment = (grouped(scored.probabilities, model.labels, mapping) for mapping in (EKMAN, SENTIMENT))
+    rows = []
+    for index, probabilities in enumerate(scored.probabilities):
+        if scored.empty[index]:
+            rows.append({"state": "empty", "emotions": [], "confidence": None})
+            continue
+        given = [label for label, yes in zip(model.labels, scored.decided[index], strict=True) if yes]
+        rows.append(
+            {
+                "state": "abstained" if scored.abstained[index] else "judged",
+                "emotions": sorted(given, key=lambda label: -probabilities[model.labels.index(label)]),
+                "confidence": float(probabilities.max()),
+                "ekman": _named(EKMAN, ekman[index]),
+                "sentiment": _named(SENTIMENT, sentiment[index]),
+                "probabilities": _named(model.labels, probabilities),
+            }
+        )
+    return rows
+
+
+def _named(names: Iterable[str], values: Array) -> dict[str, float]:
+    return {name: round(float(value), 4) for name, value in zip(names, values, strict=True)}

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from resources.emotions.seen import fingerprints
 from resources.emotions.texts import prepared
 
 Truth = np.ndarray[Any, np.dtype[np.bool_]]
@@ -55,7 +56,10 @@ class Examples:
         at = np.arange(len(self))[rows]
         return Examples(tuple(self.texts[index] for index in at), self.truth[at], self.labels)
 
+    def and_those(self, others: "Examples") -> "Examples":
+        """These, then others with the same labels."""
+        return Examples(self.texts + others.texts, np.vstack([self.truth, others.truth]), self.labels)
+
     def seen_in(self, others: "Examples") -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which of them also occur among others, but for case: bool [n]."""
-        known = {text.casefold() for text in others.texts}
-        return np.array([text.casefold() in known for text in self.texts], bool)
+        return np.isin(fingerprints(self.texts), fingerprints(others.texts))

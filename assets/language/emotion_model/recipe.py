@@ -27,7 +27,9 @@ class Recipe(BaseModel):
         max_tokens: Tokens of a text that are read.
         precision: `auto` is bf16 where the device computes with it.
         checkpoint_steps: Steps between checkpoints inside an epoch.
-        token_noise: Augmented twins per training text, with words left out or doubled.
+        token_noise: Twins of every training text with words left out, doubled or swapped.
+        back_translation: Folders of a model into another language and of one back, for one more twin per training text.
+        abstain_below: A text whose most probable label has less than this is not judged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +48,8 @@ class Recipe(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_steps: int = Field(default=200, gt=0)
     token_noise: int = Field(default=0, ge=0)
+    back_translation: tuple[str, str] | None = None
+    abstain_below: float = Field(default=0.1, ge=0, le=1)
 
     def schedule(self, precision: Literal["fp32", "bf16"]) -> Schedule:
         """The training of the network, at a precision that the device has."""
