@@ -51,7 +51,7 @@ def score(model: EmotionModel, texts: Sequence[str]) -> Scored:
 def told(model: EmotionModel, scored: Scored) -> list[dict[str, Any]]:
     """What a model says of every text, as plain values: state, labels, confidence, and all probabilities, also by group."""
     ekman, sentiment = (grouped(scored.probabilities, model.labels, mapping) for mapping in (EKMAN, SENTIMENT))
-    rows = []
+    rows: list[dict[str, Any]] = []
     for index, probabilities in enumerate(scored.probabilities):
         if scored.empty[index]:
             rows.append({"state": "empty", "emotions": [], "confidence": None})
