@@ -97,6 +97,7 @@ def conservation(home: Home) -> dg.AssetCheckResult:
                     UNION ALL SELECT landing_id, row_number FROM raw.labels
                     UNION ALL SELECT landing_id, row_number FROM raw.comments
                     UNION ALL SELECT landing_id, row_number FROM raw.captions
+                    UNION ALL SELECT landing_id, row_number FROM raw.texts
                     UNION ALL SELECT landing_id, row_number FROM raw.media) WHERE row_number IS NOT NULL GROUP BY ALL),
             doubled AS (SELECT landing_id, count(*) AS duplicate FROM raw.duplicates GROUP BY ALL),
             aside AS (SELECT landing_id, count(*) AS quarantined FROM raw.quarantine GROUP BY ALL)

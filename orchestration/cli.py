@@ -42,6 +42,7 @@ class Kind(StrEnum):
     channels = "channels"
     comments = "comments"
     captions = "captions"
+    texts = "texts"
     media = "media"
 
 

@@ -21,7 +21,7 @@ from warehouse.contracts import Table, load_tables, quoted, table
 from warehouse.errors import WarehouseError
 from warehouse.writer import in_row_groups
 
-Kind = Literal["videos", "metrics", "labels", "media", "channels", "comments", "captions"]
+Kind = Literal["videos", "metrics", "labels", "media", "channels", "comments", "captions", "texts"]
 """What a landing holds; the records of media are resolved in assets/raw/media."""
 Days = tuple[date, date]
 COUNTS = ("views", "likes", "comments", "shares", "saves")
@@ -83,19 +83,20 @@ class _Cells:
         return self.text or f"md5(concat_ws(chr(31), {', '.join(rest)}))"
 
 
-def _measures(table: str, name: str) -> _Cells:
-    columns = {"name": name, "value": "value", "text": "text"}
-    return _Cells(table, name, columns, "value", "coalesce(text, '')", ("value",))
+def _measures(table: str, name: str, columns: Mapping[str, str]) -> _Cells:
+    return _Cells(table, name, {**columns, "value": "value", "text": "text"}, "value", "coalesce(text, '')", ("value",))
 
 
 _COMMENT = ("comment_id", "parent_id", "author_hash", "text", "likes", "published_at")
 _CAPTION = ("language", "kind", "text")
+_TEXT = ("text_id", "text", "labels", "split", "language")
 CELLS: Mapping[Kind, _Cells] = {
-    "metrics": _measures("metrics", "metric"),
-    "labels": _measures("labels", "label"),
+    "metrics": _measures("metrics", "metric", {"name": "metric"}),
+    "labels": _measures("labels", "comment_id || '/' || label", {"label": "label", "comment_id": "comment_id"}),
     "channels": _Cells("channels", "channel_id", {"channel_id": "channel_id", **CHANNEL}, "subscribers"),
     "comments": _Cells("comments", "comment_id", {column: column for column in _COMMENT}, "likes"),
     "captions": _Cells("captions", "language || '/' || kind", {column: column for column in _CAPTION}),
+    "texts": _Cells("texts", "text_id", {column: column for column in _TEXT}),
 }
 _TABLES: dict[Kind, tuple[str, ...]] = {
     "videos": ("snapshots", "videos", "channels", "availability"),

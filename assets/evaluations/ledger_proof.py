@@ -40,8 +40,8 @@ def broken_promises(warehouse: Warehouse, settings: Settings) -> pd.DataFrame:
         for name in _DERIVED
     ]
     named = [
-        f"SELECT source, video_id, {name}, value, observed_at, {_USABLE} FROM raw.{of} {_OF_LEDGER} WHERE value IS NOT NULL"
-        for of, name in (("metrics", "metric"), ("labels", "label"))
+        f"SELECT source, video_id, {name}, value, observed_at, {_USABLE} FROM raw.{of} {_OF_LEDGER} WHERE value IS NOT NULL{only}"
+        for of, name, only in (("metrics", "metric", ""), ("labels", "label", " AND comment_id = ''"))
     ]
     measured = [{"target": name, "measured": _measured(settings, name)} for name in settings.targets]
     con = warehouse.extract(

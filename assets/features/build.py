@@ -182,7 +182,8 @@ def _targets(warehouse: Warehouse, settings: Settings, anchors: Anchors, paramet
             "snapshots": _of_range("raw.snapshots", "known_at", *counts),
             "measured": _of_range("raw.metrics", "known_at", "metric", "value")
             + " UNION ALL "
-            + _of_range("raw.labels", "known_at", "label", "value"),
+            + _of_range("raw.labels", "known_at", "label", "value")
+            + " AND r.comment_id = ''",
             "states": _of_range("raw.availability", "status") + " AND r.known_at <= $now",
         },
         parameters,

@@ -9,7 +9,7 @@ WITH records AS (
     UNION ALL SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) FROM raw.metrics
     WHERE landing_id IN (SELECT landing_id FROM landings)
     UNION ALL SELECT landing_id, source, video_id, observed_at, greatest(observed_at, known_at) FROM raw.labels
-    WHERE landing_id IN (SELECT landing_id FROM landings)
+    WHERE landing_id IN (SELECT landing_id FROM landings) AND comment_id = ''
 )
 SELECT DISTINCT landing_id, CAST(anchor_at AS DATE) AS day FROM (
     -- videos that have an anchor already

@@ -151,9 +151,9 @@ def all_landings(warehouse: Warehouse) -> list[Landing]:
 
 def _places(home: Path, landing: Landing) -> Places:
     if landing.kind == "media":
-        return Places((), ())
+        return Places()
     adapter = adapters.stored(landing.adapter, home)
-    return Places(adapter.records, adapter.nested)
+    return adapter.places
 
 
 def _burial(ingestion: Ingestion, landing: Landing, task: Task, needles: Needles) -> Burial:
@@ -212,10 +212,7 @@ def _plainly(ingestion: Ingestion, landing: Landing) -> readers.Reading:
     """What a landing says, nobody concealed."""
     path, limit = store.path_of(ingestion.home, landing.landing_id), ingestion.settings.max_record_bytes
     try:
-        places = _places(ingestion.home, landing)
-        return readers.read(
-            path, landing.names[0], max_record_bytes=limit, records=places.records, nested=places.nested
-        )
+        return readers.read(path, landing.names[0], max_record_bytes=limit, places=_places(ingestion.home, landing))
     except IngestError:
         return readers.Reading("csv", pa.table({readers.ROW_NUMBER: pa.array([], pa.int64())}))
 

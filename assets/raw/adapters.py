@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args
 import yaml
 
 from assets.raw.errors import IngestError
+from assets.raw.readers import Places
 from warehouse.contracts import YAML_LOADER
 from warehouse.landings import Kind
 
@@ -44,14 +45,15 @@ CHANNEL = ("channel_name", "subscribers", "channel_videos", "channel_views", "ve
 TIMES = ("observed_at", "known_at")
 FIELDS = ("video_id", *TIMES, *CONTENT, *COUNTS, *CHANNEL, "status")
 # What a record is told by, per kind, and the fields that it may have; `author` is hashed before it is kept.
-ID: Mapping[Kind, str] = {"channels": "channel_id", "comments": "comment_id"}
+ID: Mapping[Kind, str] = {"channels": "channel_id", "comments": "comment_id", "texts": "text_id"}
 FIELDS_OF: Mapping[Kind, tuple[str, ...]] = {
     "videos": FIELDS,
     "metrics": ("video_id", *TIMES),
-    "labels": ("video_id", *TIMES),
+    "labels": ("video_id", "comment_id", *TIMES),
     "channels": ("channel_id", *TIMES, *CHANNEL),
     "comments": ("comment_id", "video_id", *TIMES, "parent_id", "author", "text", "likes", "published_at"),
     "captions": ("video_id", *TIMES, "language", "caption_kind", "text"),
+    "texts": ("text_id", *TIMES, "text", "labels", "split", "language"),
 }
 # What a file of records may hold; media come as folders.
 KINDS = tuple(FIELDS_OF)
@@ -68,6 +70,8 @@ DEFAULT_PARSERS = {
     "verified": "bool",
     "status": "status",
     "comment_id": "id",
+    "text_id": "id",
+    "labels": "tags",
     "author": "text",
     "caption_kind": "caption_kind",
     **dict.fromkeys((*COUNTS, "subscribers", "channel_videos", "channel_views"), "count"),
@@ -113,6 +117,7 @@ class Adapter:
         recognise: Sets of columns; a file that has all of one set is taken for this source.
         records: Where a JSON document keeps its list of records.
         nested: Where such a record keeps further ones, which then are the records.
+        header: Names of the columns where the file has no line of them; its values are parted by tabs then.
         personal: What of a record names a person, and how that is taken out of it before anything is kept.
         known_on_arrival: Nothing says when a record was collected, so it is known when it arrives.
         publish_second_in_id: The publish time is in the id (TikTok) and mends the stated one.
@@ -128,6 +133,7 @@ class Adapter:
     recognise: tuple[frozenset[str], ...] = ()
     records: tuple[str, ...] = ()
     nested: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
     personal: Mapping[str, Concealment] = field(default_factory=dict)
     known_on_arrival: bool = False
     publish_second_in_id: bool = False
@@ -147,11 +153,17 @@ class Adapter:
             "fields": {key: [choice.declared() for choice in choices] for key, choices in self.fields.items()},
             "records": list(self.records),
             **({"nested": list(self.nested)} if self.nested else {}),
+            **({"header": list(self.header)} if self.header else {}),
             **({"personal": dict(self.personal)} if self.personal else {}),
             "known_on_arrival": self.known_on_arrival,
             "publish_second_in_id": self.publish_second_in_id,
             "observed_at": self.observed_at,
         }
+
+    @property
+    def places(self) -> Places:
+        """Where a landing of this source keeps its records."""
+        return Places(self.records, self.nested, self.header)
 
     @property
     def contract_version(self) -> str:
@@ -188,6 +200,7 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
         "recognise",
         "records",
         "nested",
+        "header",
         "personal",
         "known_on_arrival",
         "publish_second_in_id",
@@ -218,6 +231,7 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
         recognise=tuple(frozenset(columns) for columns in document.get("recognise", ())),
         records=tuple(document.get("records", ())),
         nested=tuple(document.get("nested", ())),
+        header=tuple(document.get("header", ())),
         personal=_personal(document.get("personal", {}), where),
         known_on_arrival=document.get("known_on_arrival", False),
         publish_second_in_id=document.get("publish_second_in_id", False),

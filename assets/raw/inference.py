@@ -36,6 +36,7 @@ _NAMES: dict[str, tuple[str, str]] = {
         "",
     ),
     "known_at": ("known_at available_at", ""),
+    "comment_id": ("comment_id commentid", ""),
     "channel_id": (
         "channel_id channelid author_id user_id uploader_id creator_id",
         "channel author username user_name handle",
@@ -156,9 +157,11 @@ def infer(reading: Reading, name: str, source: str, columns: Mapping[str, str], 
 
 
 def infer_cells(
-    reading: Reading, name: str, source: str, columns: Mapping[str, str], *, observed_at: str | None
+    reading: Reading, name: str, source: str, columns: Mapping[str, str], *, observed_at: str | None, kind: Kind
 ) -> Inferred:
-    """A mapping for a table of metrics or labels: its id and its time; every other column is a measure.
+    """A mapping for a table of metrics or labels: what it is told by and its time; every other column is a measure.
+
+    Labels may be of comments: then they have the comment's id beside the video's.
 
     Raises:
         IngestError: No source is named, or the id or the time is unclear.
@@ -166,22 +169,16 @@ def infer_cells(
     if source == "auto":
         raise IngestError(name, "whose videos are these about? say --source NAME", field="source")
     with closing(_Sample(reading)) as sample:
-        found = _stated(sample, columns, name)
-        for key in found:
-            if key not in ("video_id", "observed_at", "known_at"):
-                raise IngestError(
-                    name,
-                    "of a table of metrics or labels, only video_id, observed_at and known_at are mapped",
-                    field=key,
-                )
+        found = _stated(sample, columns, name, kind)
         if "video_id" not in found:
             found["video_id"] = _key(sample, name)
         if "observed_at" not in found and observed_at is None:
             found["observed_at"] = _time(sample, name, (*_NAMES["observed_at"][0].split(), *_CELL_TIMES.split()))
-        if "known_at" not in found:
-            choices, sure = _candidates(sample, "known_at", set())
-            if choices:
-                found["known_at"] = (choices, sure)
+        for key in ("known_at", "comment_id"):
+            if key in FIELDS_OF[kind] and key not in found:
+                choices, sure = _candidates(sample, key, set())
+                if choices:
+                    found[key] = (choices, sure)
     return _inferred(source, found, known_on_arrival=True)
 
 
@@ -189,7 +186,7 @@ Found = tuple[tuple[Choice, ...], float]
 
 
 def _inferred(source: str, found: Mapping[str, Found], *, known_on_arrival: bool) -> Inferred:
-    fields = {key: found[key][0] for key in FIELDS if key in found}
+    fields = {key: found[key][0] for key in (*FIELDS, "comment_id") if key in found}
     return Inferred(
         Adapter(
             name=source,
@@ -274,12 +271,12 @@ def _require_field(key: str, name: str, kind: Kind = "videos") -> None:
         )
 
 
-def _stated(sample: _Sample, columns: Mapping[str, str], name: str) -> dict[str, Found]:
+def _stated(sample: _Sample, columns: Mapping[str, str], name: str, kind: Kind = "videos") -> dict[str, Found]:
     """What the operator maps, which is sure."""
     there = {column.casefold(): column for column in sample.columns}
     found: dict[str, Found] = {}
     for key, column in columns.items():
-        _require_field(key, name)
+        _require_field(key, name, kind)
         if column.casefold() not in there:
             raise IngestError(name, f"--map: no column {column!r}; there are {', '.join(sample.columns)}", field=key)
         given = there[column.casefold()]

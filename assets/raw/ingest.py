@@ -51,7 +51,7 @@ class LandingResult:
     Attributes:
         landing_id: sha256 of the bytes.
         source: Source that the records belong to.
-        kind: videos, metrics or labels.
+        kind: What a record is.
         names: Every name that the bytes arrived under.
         rows_read: Records read; accepted + duplicate + quarantined.
         accepted: Records in the raw tables.
@@ -227,11 +227,11 @@ class Ingestion:
 
     def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
         places = _places(name, order, self.home)
-        reading = self._opened(kept.path, name, *places)
-        chosen = _choose(reading, name, order, self.home, places[0])
-        own = chosen.adapter.records, chosen.adapter.nested
+        reading = self._opened(kept.path, name, places)
+        chosen = _choose(reading, name, order, self.home, places.records)
+        own = chosen.adapter.places
         if reading.format == "json" and own != places:  # as it will be when it is read again
-            reading = self._opened(kept.path, name, *own)
+            reading = self._opened(kept.path, name, own)
         landing = Landing(
             landing_id=kept.landing_id,
             source=chosen.adapter.source,
@@ -255,10 +255,10 @@ class Ingestion:
             return arrival
         texts = {number: tombstone(of.subject_hash, of.forgotten_at, of.why) for number, of in numbers.items()}
         adapter, name = arrival.chosen.adapter, arrival.landing.names[0]
-        places = Places(adapter.records, adapter.nested)
+        places = adapter.places
         clean = store.keep_bytes(self.home, bury(kept.path, places, self.settings.max_record_bytes, Burial(texts)))
         kept.path.unlink(missing_ok=True)
-        reading = self._concealed(self._opened(clean.path, name, places.records, places.nested), adapter)
+        reading = self._concealed(self._opened(clean.path, name, places), adapter)
         existing = self._find(clean.landing_id)
         landing = replace(
             arrival.landing,
@@ -285,7 +285,7 @@ class Ingestion:
                     found.setdefault(row["row_number"], of)
         if len(entered) < arrival.reading.count:
             adapter = arrival.chosen.adapter
-            plain = self._opened(kept.path, arrival.landing.names[0], adapter.records, adapter.nested)
+            plain = self._opened(kept.path, arrival.landing.names[0], adapter.places)
             for number, said in texts_of(plain, entered):
                 for word in set(_WORD.findall(said)):
                     of = refused.get(hashed(key, f"{source}/{word}")) or refused.get(
@@ -295,9 +295,8 @@ class Ingestion:
                         found.setdefault(number, of)
         return found
 
-    def _opened(self, path: Path, name: str, records: Sequence[str], nested: Sequence[str]) -> Reading:
-        limit = self.settings.max_record_bytes
-        return readers.read(path, name, max_record_bytes=limit, records=records, nested=nested)
+    def _opened(self, path: Path, name: str, places: Places) -> Reading:
+        return readers.read(path, name, max_record_bytes=self.settings.max_record_bytes, places=places)
 
     def _concealed(self, reading: Reading, adapter: Adapter) -> Reading:
         return personal.conceal(reading, adapter.personal, lambda: salt(self.home))
@@ -341,7 +340,7 @@ class Ingestion:
         path = store.path_of(self.home, landing.landing_id)
         if not path.exists():
             raise IngestError(landing.names[0], f"its bytes are not in the store any more ({path}); put them back")
-        reading = self._concealed(self._opened(path, landing.names[0], adapter.records, adapter.nested), adapter)
+        reading = self._concealed(self._opened(path, landing.names[0], adapter.places), adapter)
         fresh = replace(
             landing,
             source=adapter.source,
@@ -632,13 +631,13 @@ def _differs(existing: Landing, order: _Order, home: Path) -> bool:
     return adapters.source_of(order.source, home) != existing.source
 
 
-def _places(name: str, order: _Order, home: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Where documents may keep their records, and where these keep further ones."""
+def _places(name: str, order: _Order, home: Path) -> Places:
+    """Where the records may be."""
     known = adapters.adapters(home)
     named = _named(name, order, known)
     if named is not None:
-        return named.records, named.nested
-    return tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records)), ()
+        return named.places
+    return Places(tuple(dict.fromkeys(path for adapter in known.values() for path in adapter.records)))
 
 
 def _named(name: str, order: _Order, known: Mapping[str, Adapter]) -> Adapter | None:
@@ -648,6 +647,8 @@ def _named(name: str, order: _Order, known: Mapping[str, Adapter]) -> Adapter | 
     if order.source in known:
         return known[order.source]
     found = adapters.by_file_name(name, known)
+    if found is None and order.kind is not None and name.removesuffix(".gz").endswith(".tsv"):
+        found = next((each for each in known.values() if each.kind == order.kind and each.header), None)
     return found if found is not None and order.source in ("auto", found.source) else None
 
 
@@ -663,7 +664,7 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
         return _Chosen(found, found.name) if found is not None else _inferred(empty, stated, {}, {})
     if order.kind in _CELLS:
         source = adapters.source_of(order.source, home)
-        inferred = inference.infer_cells(reading, name, source, order.mapping, observed_at=stated)
+        inferred = inference.infer_cells(reading, name, source, order.mapping, observed_at=stated, kind=order.kind)
         adapter = replace(inferred.adapter, kind=order.kind, records=records)
         return _inferred(adapter, stated, inferred.mapping, inferred.confidence)
     if found is None:

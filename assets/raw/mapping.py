@@ -364,7 +364,9 @@ def _map_cells(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     """Every column that is no key becomes a measure: numbers where nearly all of its values are, else text."""
     found = slots.patient(con, task.rows, task.places)
     keys = {slot.place.choice.name.casefold() for each in found.values() for slot in each}
-    con.execute(f"CREATE TABLE keyed AS {_keyed(task.rows, task, found, {})}")
+    told = {"comment_id": f"coalesce({first(found['comment_id'])}, '')" if "comment_id" in found else "''"}
+    labels = task.adapter.kind == "labels"
+    con.execute(f"CREATE TABLE keyed AS {_keyed(task.rows, task, found, told if labels else {})}")
     con.execute("CREATE TABLE cells (position BIGINT, name VARCHAR, value DOUBLE, text VARCHAR)")
     for column, text in _measures(con, task):
         if column.casefold() not in keys:
@@ -384,7 +386,8 @@ def _map_cells(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
             WHEN position NOT IN (SELECT position FROM cells) THEN 'empty_record' END AS reason
         FROM keyed;
         CREATE VIEW records AS
-        SELECT landing, row_number, video_id, observed_at, known_at, name, value, text
+        SELECT landing, row_number, video_id, observed_at, known_at, value, text,
+            {"comment_id, name AS label, comment_id || '/' || name AS name" if labels else "name"}
         FROM mapped JOIN cells USING (position) WHERE reason IS NULL;
         """
     )
@@ -424,7 +427,7 @@ def _measure_value(con: duckdb.DuckDBPyConnection, rows: str, text: str) -> str:
     return _NUMBER.format(text) if numbers >= 0.9 * max(total, 1) else "NULL::DOUBLE"
 
 
-# Channels, comments and captions ------------------------------------------------------------------------------------
+# Channels, comments, captions and texts ------------------------------------------------------------------------------------
 
 # Per kind: SQL of the video and of the name over what is read, and the fields that fill the columns of a record.
 _FACTS: Mapping[Kind, tuple[str, str, Mapping[str, str]]] = {
@@ -440,6 +443,7 @@ _FACTS: Mapping[Kind, tuple[str, str, Mapping[str, str]]] = {
         "language || '/' || kind",
         {"language": "language", "kind": "caption_kind", "text": "text"},
     ),
+    "texts": ("''", "video_id", {name: name for name in ("text_id", "text", "labels", "split", "language")}),
 }
 
 
@@ -461,7 +465,12 @@ def _map_facts(con: duckdb.DuckDBPyConnection, task: _Task, kind: Kind) -> None:
         columns["kind"] = f"coalesce({columns['kind']}, 'unknown')"
         reason += " WHEN language IS NULL THEN 'missing_language'"
         said = ["text"]
-    listed = ", ".join(quoted(column) for column in columns if column != "of_video")
+    if kind == "texts":
+        said = ["text"]
+        if unread := slots.bad(found.get("labels", ())):
+            columns["bad_labels"] = unread
+            reason += " WHEN bad_labels THEN 'bad_labels'"
+    listed = ", ".join(quoted(column) for column in columns if column not in ("of_video", "bad_labels"))
     con.execute(
         f"""
         CREATE TABLE mapped AS
@@ -512,13 +521,14 @@ def _set_aside(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
         f"""
         CREATE TABLE quarantine AS
         SELECT landing, row_number, reason, field,
-            left(CASE field WHEN {literal(key)} THEN {text(key)} WHEN 'known_at' THEN {text("known_at")}
+            left(CASE field WHEN {literal(key)} THEN {text(key)} WHEN 'known_at' THEN {text("known_at")} WHEN 'labels' THEN {text("labels")}
                 WHEN 'observed_at' THEN {text("observed_at")} END, 200) AS value,
             read_observed_at AS observed_at, {_record(task.reading)} AS record
         FROM judged JOIN (
             SELECT landing, row_number, position, reason, observed_at AS read_observed_at,
                 CASE WHEN reason IN ('missing_id', 'bad_id', 'destroyed_id') THEN {literal(key)}
                     WHEN reason = 'missing_video' THEN 'video_id' WHEN reason = 'missing_language' THEN 'language'
+                    WHEN reason = 'bad_labels' THEN 'labels'
                     WHEN reason = 'bad_known_at' THEN 'known_at' WHEN reason <> 'empty_record' THEN 'observed_at' END AS field
             FROM mapped WHERE reason IS NOT NULL
         ) ON position = __position

@@ -65,19 +65,31 @@ class Reading:
         return int(self.rows.num_rows) + len(self.broken)
 
 
-def read(
-    path: Path, name: str, *, max_record_bytes: int, records: Sequence[str] = (), nested: Sequence[str] = ()
-) -> Reading:
+@dataclass(frozen=True)
+class Places:
+    """Where the records of a landing are.
+
+    Attributes:
+        records: Where a JSON document keeps its list of records, such as `items`; the first path that leads to a
+            list counts or, where it says `collected_at`, to an object; what is around is the envelope of each record.
+        nested: Where such a record keeps further ones, such as `replies.comments`: these are the records then, and
+            what is around them is `item` of their envelope.
+        header: Names of the columns of text whose first line is a record; its values are parted by tabs.
+    """
+
+    records: tuple[str, ...] = ()
+    nested: tuple[str, ...] = ()
+    header: tuple[str, ...] = ()
+
+
+def read(path: Path, name: str, *, max_record_bytes: int, places: Places = Places()) -> Reading:
     """Read a landing.
 
     Args:
         path: The stored bytes; their form is told by what they begin with, not by a file name.
         name: The name that errors give.
         max_record_bytes: A longer record is set aside.
-        records: Where a JSON document keeps its list of records, such as `items`; the first path that leads to a
-            list counts or, where it says `collected_at`, to an object; what is around is the envelope of each record.
-        nested: Where such a record keeps further ones, such as `replies.comments`: these are the records then, and
-            what is around them is `item` of their envelope.
+        places: Where the records are.
 
     Raises:
         IngestError: The file is Parquet or a JSON document and cannot be opened at all.
@@ -98,10 +110,12 @@ def read(
         head = data[:_HEAD]
     text_head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text_head[:1] in (b"{", b"["):
-        places = Places(tuple(records), tuple(nested))
         return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, places, truncated)
     if not text_head:
         return Reading("csv", _numbered(pa.table({}), []), (), _cut_tail(b"", 0) if truncated else [])
+    if places.header:
+        data = headed(path.read_bytes() if data is None else data, places.header)
+        text_head = data[:_HEAD]
     delimiter = delimiter_of(text_head)
     if not truncated:
         quick = _read_csv_quickly(path if data is None else data, delimiter, max_record_bytes)
@@ -165,6 +179,11 @@ def _numbered(table: pa.Table, skipped: Sequence[int]) -> pa.Table:
 
 
 # CSV ----------------------------------------------------------------------------------------------------------------
+
+
+def headed(data: bytes, header: Sequence[str]) -> bytes:
+    """Lines of a file that has no names of its columns, with a line of them in front."""
+    return "\t".join(header).encode() + b"\n" + data.removeprefix(b"\xef\xbb\xbf")
 
 
 def delimiter_of(head: bytes) -> str:
@@ -382,14 +401,6 @@ def _set_aside_tail(columns: list[list[str]], broken: list[Broken], number: int,
 
 
 # JSON ---------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where a document keeps its records, and where these keep further ones."""
-
-    records: tuple[str, ...]
-    nested: tuple[str, ...]
 
 
 def _read_json(data: bytes, name: str, limit: int, places: Places, truncated: bool) -> Reading:

@@ -245,16 +245,16 @@ def _plain(place: Place) -> Slot:
 def _written(con: duckdb.DuckDBPyConnection, rows: str, place: Place, table: str) -> Slot:
     con.execute(
         f"""
-        CREATE TABLE {table} AS SELECT text, parse_{place.choice.parser}(text) AS value
-        FROM (SELECT DISTINCT {place.text} AS text FROM {rows} WHERE {place.left_over})
+        CREATE TABLE {table} AS SELECT __text, parse_{place.choice.parser}(__text) AS __value
+        FROM (SELECT DISTINCT {place.text} AS __text FROM {rows} WHERE {place.left_over})
         """
     )
-    bad = f"({table}.text IS NOT NULL AND {table}.value IS NULL AND NOT {place.missing}({table}.text))"
+    bad = f"({table}.__text IS NOT NULL AND {table}.__value IS NULL AND NOT {place.missing}({table}.__text))"
     occurs = con.execute(f"SELECT 1 FROM {table} WHERE {bad} LIMIT 1").fetchone()
     return Slot(
         place,
-        _shifted(f"coalesce({place.cheap}, {table}.value)", place),
-        f"LEFT JOIN {table} ON {table}.text = CASE WHEN {place.cheap} IS NULL THEN {place.text} END",
+        _shifted(f"coalesce({place.cheap}, {table}.__value)", place),
+        f"LEFT JOIN {table} ON {table}.__text = CASE WHEN {place.cheap} IS NULL THEN {place.text} END",
         bad if occurs else "",
     )
 

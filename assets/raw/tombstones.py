@@ -52,7 +52,7 @@ def bury(path: Path, places: Places, limit: int, burial: Burial) -> bytes:
 
     Args:
         path: The stored bytes.
-        places: Where a JSON document keeps its records, and these further ones.
+        places: Where its records are.
         limit: Longest record that is read.
         burial: What goes.
     """
@@ -70,7 +70,7 @@ def bury(path: Path, places: Places, limit: int, burial: Burial) -> bytes:
     if text_head[:1] in (b"{", b"["):
         buried = _bury_json(data, limit, places, truncated, burial)
     elif text_head:
-        buried = _bury_csv(data, limit, burial)
+        buried = _bury_csv(data, limit, places, burial)
     else:
         buried = data
     if burial.redact is not None:
@@ -86,13 +86,15 @@ def _packed(data: bytes, truncated: bool) -> bytes:
     return deflate.compress(data) + deflate.flush(zlib.Z_SYNC_FLUSH)
 
 
-def _bury_csv(data: bytes, limit: int, burial: Burial) -> bytes:
-    delimiter = readers.delimiter_of(data)
+def _bury_csv(data: bytes, limit: int, places: Places, burial: Burial) -> bytes:
     data = data.removeprefix(b"\xef\xbb\xbf")
+    if places.header:
+        data = readers.headed(data, places.header)
+    delimiter = readers.delimiter_of(data)
     records = readers.records_of(data, delimiter, limit)
     names, header, _ = next(records, (None, b"", ""))
     alone = names is not None and len(names) == 1
-    parts = [header]
+    parts = [] if places.header else [header]
     for number, (fields, raw, _) in enumerate(records, 1):
         if number in burial.records:
             parts.append(f"{burial.records[number]}{delimiter if alone else ''}\n".encode())

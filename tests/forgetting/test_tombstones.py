@@ -60,7 +60,7 @@ FORMS = {
 def reading(folder: Path, data: bytes) -> Reading:
     path = folder / "landing"
     path.write_bytes(data)
-    return read(path, "landing", max_record_bytes=LIMIT, records=PLACES.records, nested=PLACES.nested)
+    return read(path, "landing", max_record_bytes=LIMIT, places=PLACES)
 
 
 def said(of: Reading) -> dict[int, str]:

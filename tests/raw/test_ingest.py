@@ -118,7 +118,7 @@ def test_a_missing_key_column_is_refused_with_the_remedy(house: House) -> None:
 
 
 def test_an_unknown_source_is_refused_with_those_there_are(house: House) -> None:
-    with pytest.raises(IngestError, match="there are auto, kaggle_trending, miles"):
+    with pytest.raises(IngestError, match="there are auto, goemotions, kaggle_trending, miles"):
         house.take("a.csv", "x\n1\n", source="simulatr")
 
 

@@ -28,6 +28,7 @@ TABLES = (
     "labels",
     "comments",
     "captions",
+    "texts",
     "duplicates",
 )
 
@@ -36,7 +37,7 @@ TABLES = (
 _MEASURE = {"value": pa.float64(), "text": pa.string()}
 SAID: dict[str, dict[str, pa.DataType]] = {
     "metrics": _MEASURE,
-    "labels": _MEASURE,
+    "labels": {"label": pa.string(), "comment_id": pa.string(), **_MEASURE},
     "channels": {
         "channel_id": pa.string(),
         "channel_name": pa.string(),
@@ -54,8 +55,15 @@ SAID: dict[str, dict[str, pa.DataType]] = {
         "published_at": pa.timestamp("us"),
     },
     "captions": {"language": pa.string(), "kind": pa.string(), "text": pa.string()},
+    "texts": {
+        "text_id": pa.string(),
+        "text": pa.string(),
+        "labels": pa.list_(pa.string()),
+        "split": pa.string(),
+        "language": pa.string(),
+    },
 }
-KEYS = {"channels": "{}", "comments": "{}", "captions": "{}/manual"}
+KEYS = {"channels": "{}", "comments": "{}", "captions": "{}/manual", "texts": "{}"}
 
 
 @dataclass(frozen=True)
@@ -163,15 +171,23 @@ class Store:
                 continue
             if self.kind in KEYS:
                 said = {"likes": row.likes, "text": str(row.views), "subscribers": row.views, "verified": None}
-                said |= {"comment_id": row.title, "channel_id": row.title, "language": row.title, "kind": "manual"}
+                said |= {
+                    "comment_id": row.title,
+                    "channel_id": row.title,
+                    "language": row.title,
+                    "kind": "manual",
+                    "text_id": row.title,
+                }
                 own = {column: said.get(column) for column in SAID[self.kind]}
-                video = "" if self.kind == "channels" else shared["video_id"]
+                video = "" if self.kind in ("channels", "texts") else shared["video_id"]
                 records.append({**shared, **own, "video_id": video, "name": KEYS[self.kind].format(row.title)})
                 continue
             cells = {"a": row.views, "b": row.likes}
             for cell, value in cells.items():
                 if value is not None or (cell == "a" and row.likes is None):
-                    records.append({**shared, "name": cell, "value": value, "text": None if value is not None else "x"})
+                    told = {"name": f"{row.title}/{cell}", "label": cell, "comment_id": row.title}
+                    named = told if self.kind == "labels" else {"name": cell}
+                    records.append({**shared, **named, "value": value, "text": None if value is not None else "x"})
         return records
 
     def dump(self, *without: str) -> dict[str, list[tuple[object, ...]]]:
@@ -216,7 +232,7 @@ def test_any_order_and_repetition_gives_the_same_tables(kind: Kind, data: st.Dat
 
 @settings(QUICK, max_examples=4)
 @given(data=st.data(), kind=st.sampled_from(sorted(KEYS)))
-def test_channels_comments_and_captions_are_no_different(kind: Kind, data: st.DataObject) -> None:
+def test_channels_comments_captions_and_texts_are_no_different(kind: Kind, data: st.DataObject) -> None:
     in_any_order(kind, data, ("l1", "l2", "l3"))
 
 

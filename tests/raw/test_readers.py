@@ -8,13 +8,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.raw.errors import IngestError
-from assets.raw.readers import ROW_NUMBER, Reading, read
+from assets.raw.readers import ROW_NUMBER, Places, Reading, read
 
 
 def reading(tmp_path: Path, data: bytes, *, limit: int = 1000, records: tuple[str, ...] = ()) -> Reading:
     path = tmp_path / "file"
     path.write_bytes(data)
-    return read(path, "file", max_record_bytes=limit, records=records)
+    return read(path, "file", max_record_bytes=limit, places=Places(records))
 
 
 def rows(read: Reading) -> list[tuple[object, ...]]:
