@@ -1,10 +1,11 @@
-"""`python -m benchmarks [NAME ...] [--json] [--quick]`: each figure beside its reference, measured in the same run.
+"""`python -m benchmarks [NAME ...] [--json] [--quick] [--data DIR] [--model DIR]`: each figure beside its reference, measured in the same run.
 
 A benchmark is a module here with `run(*, quick) -> list[dict]`; a row says what was measured, its target, and whether it is met.
 """
 
 import argparse
 import importlib
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -23,10 +24,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help=f"of {', '.join(NAMES)}; none means all")
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, to see that everything runs")
+    parser.add_argument("--data", type=Path, help="folder of real data, for those that can measure on it")
+    parser.add_argument("--model", help="weights, for those that measure a pretrained model: a folder or a hub id")
     asked = parser.parse_args()
     rows: list[dict[str, Any]] = []
     for name in asked.names or NAMES:
-        found = importlib.import_module(f"benchmarks.{name}").run(quick=asked.quick)
+        run = importlib.import_module(f"benchmarks.{name}").run
+        known = inspect.signature(run).parameters
+        given = {option: getattr(asked, option) for option in ("data", "model") if option in known}
+        found = run(quick=asked.quick, **given)
         rows += found
         if not asked.json:
             for row in found:

@@ -4,14 +4,22 @@ Parses arguments and prints; what is done is in the modules that the assets call
 """
 
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from orchestration.console import HomeOption, JsonOption, opened, print_json, print_table
+from orchestration.console import HomeOption, JsonOption, opened, people, print_json, print_table
 from orchestration.errors import UsageError
+from resources.settings import default_home, load_settings
+
+if TYPE_CHECKING:
+    from resources.speech.transcripts import Recogniser, Transcript
 
 language_app = typer.Typer(add_completion=False)
 _LONGEST_PATH = 4_096
@@ -152,3 +160,81 @@ def _interval(found: Any) -> dict[str, str]:
     for name, bounds in (("macro 95 %", found.macro_bounds), ("micro 95 %", found.micro_bounds)):
         shown[name] = "" if bounds is None else f"{bounds[0]:.4f} to {bounds[1]:.4f}"
     return shown
+
+
+@language_app.command()
+def transcribe(
+    files: Annotated[list[Path], typer.Argument(help="Sound or film files; - reads one from standard input.")],
+    model: Annotated[
+        str | None, typer.Option(help="Whisper: a folder, or an identifier on the hub; else what upswell.yaml names.")
+    ] = None,
+    language: Annotated[str | None, typer.Option(help="Spoken language (ISO 639 code); else it is detected.")] = None,
+    words: Annotated[bool, typer.Option("--words", help="Every word with its times.")] = False,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write down what is said in sound or film files; one that cannot be read does not stop the others."""
+    from resources.media.states import MediaError, Reason
+    from resources.speech.transcripts import transcribe as transcribed
+
+    recogniser = _recogniser(model, home)
+    rows: list[dict[str, Any]] = []
+    failed = False
+    for file in files:
+        with _on_disk(file) as path:
+            try:
+                found = transcribed(path, recogniser, language)
+            except MediaError as error:
+                failed = failed or error.reason is not Reason.NO_SPEECH
+                people.print(f"upswell: {file}: {error}", markup=False, highlight=False)
+                rows.append({"file": str(file), "text": "", "reason": error.reason.value, "detail": error.detail})
+                continue
+        rows.append({"file": str(file), **asdict(found), "note": found.note, "reason": None, "detail": None})
+        if not json_:
+            _print_transcript(found, str(file) if len(files) > 1 else None, words)
+    if json_:
+        print_json([{name: value for name, value in row.items() if words or name != "words"} for row in rows])
+    if failed:
+        raise typer.Exit(2)
+
+
+def _recogniser(model: str | None, home: Path | None) -> "Recogniser":
+    """The Whisper that was named here, or else in the home's settings."""
+    from resources.speech.whisper import Whisper
+
+    chosen = load_settings(home or default_home()).language.transcripts
+    weights = model or (chosen.weights if chosen.model == "whisper" else None)
+    if weights is None:
+        raise UsageError(
+            "transcribe needs a Whisper model: --model DIR (a folder that save_pretrained wrote) or --model "
+            "openai/whisper-tiny (from the hub), or `language: {transcripts: {model: whisper, weights: ...}}` in upswell.yaml"
+        )
+    return Whisper(weights)
+
+
+@contextmanager
+def _on_disk(file: Path) -> Iterator[Path]:
+    """A file, or what standard input holds as one: a film cannot be read from a pipe."""
+    if str(file) != "-":
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="upswell-") as kept:
+        while block := sys.stdin.buffer.read(1 << 20):
+            kept.write(block)
+        kept.flush()
+        yield Path(kept.name)
+
+
+def _print_transcript(found: "Transcript", title: str | None, words: bool) -> None:
+    if words:
+        rows = [{"start": round(word.start, 2), "end": round(word.end, 2), "words": word.text} for word in found.words]
+        print_table(rows, title)
+    else:
+        sys.stdout.write((f"{title}: " if title else "") + found.text + "\n")
+    people.print(
+        f"{found.language} ({found.language_confidence:.0%} sure), confidence {found.confidence:.2f}, "
+        f"{found.words_per_minute:.0f} words a minute, {found.speech_seconds:.1f} of {found.seconds:.1f} s are speech"
+        + (f"; {found.note}" if found.note else ""),
+        markup=False,
+        highlight=False,
+    )
