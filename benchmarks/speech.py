@@ -36,7 +36,10 @@ def run(*, quick: bool = False, data: Path | None = None, model: str | None = No
         folder = data or _made_clips(Path(temporary) / "clips")
         files = sorted(path for path in folder.iterdir() if path.suffix in _ENDINGS)[: 3 if quick else None]
         weights = model or str(save_whisper(Path(temporary) / "tiny"))
-        return [*_transcribed(files, _said(folder), weights, real=model is not None), *_gate(files, 20 if quick else 120)]
+        return [
+            *_transcribed(files, _said(folder), weights, real=model is not None),
+            *_gate(files, 20 if quick else 120),
+        ]
 
 
 def _transcribed(files: list[Path], said: dict[str, str], weights: str, *, real: bool) -> Iterator[dict[str, Any]]:
@@ -81,7 +84,9 @@ def _gate(files: list[Path], seconds: float) -> Iterator[dict[str, Any]]:
         energy = float(np.square(joined[found]).sum() / np.square(joined).sum())
         what = "alone" if snr is None else f"{snr} dB above pink noise"
         target = f"at least {least}"
-        yield row("speech", f"energy of speech kept by the gate, {what}", energy, "share", None, target, energy >= least)
+        yield row(
+            "speech", f"energy of speech kept by the gate, {what}", energy, "share", None, target, energy >= least
+        )
         false = float(found[~spoken].mean())
         yield row("speech", f"pauses taken for speech, {what}", false, "share", None, "at most 0.1", false <= 0.1)
     quiet = {"silence": made.silence(seconds)}

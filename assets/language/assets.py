@@ -11,7 +11,7 @@ from assets.language.stale import begin_language, finish_language
 from assets.policies import describe, markdown, retry, upstream
 from resources.home import Home
 
-LANGUAGE_TABLES = ("language.texts",)
+LANGUAGE_TABLES = ("language.transcripts", "language.texts")
 
 
 def _spec(name: str, *deps: str) -> dict[str, Any]:
@@ -27,15 +27,33 @@ def _spec(name: str, *deps: str) -> dict[str, Any]:
     }
 
 
+@dg.asset(**_spec("transcripts", "raw.contents"))
+def transcripts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Takes over captions, and writes down the speech of videos without any where a model is named."""
+    from assets.language.transcripts import recognise_missing, recogniser_of, refresh_captions, states
+
+    begin_language(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
+    done = refresh_captions(home.warehouse, home.settings, home.now())
+    metadata = {"captions": done.captions, "removed": done.removed}
+    recogniser = recogniser_of(home.settings)
+    if recogniser is not None:
+        heard = recognise_missing(home.warehouse, home.settings, home.now(), recogniser, context.log.info)
+        metadata |= {
+            "sounds with words": heard.done,
+            "to be tried again": heard.retryable,
+            "without words": heard.terminal,
+        }
+    return dg.MaterializeResult(metadata={**metadata, "transcripts": markdown(states(home.warehouse))})
+
+
 @dg.asset(**_spec("texts"))
 def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Notes every title, transcript and comment, and what is wrong with it."""
     from assets.language.texts import refresh_texts, states
 
-    begin_language(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
     done = refresh_texts(home.warehouse, home.now(), context.run_id)
     finish_language(home.warehouse, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={**vars(done), "states": markdown(states(home.warehouse))})
 
 
-assets: list[dg.AssetsDefinition] = [texts]
+assets: list[dg.AssetsDefinition] = [transcripts, texts]

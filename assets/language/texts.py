@@ -94,7 +94,7 @@ def states(warehouse: Warehouse) -> list[dict[str, Any]]:
 def _of_videos(chosen: str) -> str:
     """The texts of some videos, so that only these are hashed."""
     found = _FOUND
-    for name in ("raw.videos", "raw.captions", "raw.comments"):
+    for name in ("raw.videos", "raw.captions", "raw.comments", "language.transcripts"):
         found = found.replace(f"FROM {name}", f"FROM {name} SEMI JOIN {chosen} USING (source, video_id)")
     return found
 

@@ -81,7 +81,7 @@ class Transcript:
         seconds: Length of the sound.
         speech_seconds: How much of it is speech, as the gate hears it.
         model: Name of the model.
-        revision: Revision of the model and the gate.
+        revision: Revision of what it was made by.
     """
 
     text: str
@@ -104,9 +104,9 @@ class Transcript:
         )
 
 
-def revision(recogniser: Recogniser) -> str:
-    """What a transcript is made by: the model, and the gate before it."""
-    return f"{recogniser.revision}-{voice.GATE}"
+def revision(recogniser: Recogniser, language: str | None) -> str:
+    """What a transcript is made by: the model, the gate before it, and the language that it was told."""
+    return "-".join([recogniser.revision, voice.GATE, *([language] if language else [])])
 
 
 def transcribe(path: Path, recogniser: Recogniser, language: str | None = None) -> Transcript:
@@ -123,6 +123,7 @@ def transcribe(path: Path, recogniser: Recogniser, language: str | None = None) 
         MediaError: `no-speech` (nobody speaks, or no word was recognised), or what `sounds.open_sound` and
             `sounds.blocks` raise.
     """
+    made_by = revision(recogniser, language)
     source = sounds.open_sound(path)
     frames = voice.measure(sounds.blocks(source))
     spoken = voice.speech(frames)
@@ -155,7 +156,7 @@ def transcribe(path: Path, recogniser: Recogniser, language: str | None = None) 
         seconds=frames.samples / SAMPLE_RATE,
         speech_seconds=speech_s,
         model=recogniser.name,
-        revision=revision(recogniser),
+        revision=made_by,
     )
 
 

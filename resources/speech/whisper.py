@@ -4,6 +4,7 @@ What is done about windows, offsets and silence is in `transcripts`, when words 
 transformers are imported when a model is loaded.
 """
 
+import functools
 import hashlib
 import json
 import zlib
@@ -30,11 +31,20 @@ _DOUBTED_BELOW = -1.0
 _NO_SPEECH_ABOVE = 0.6
 _TEMPERATURES = (0.0, 0.4, 0.8)
 _FRAME_S = 0.02
+_NEEDED = (
+    "no_timestamps_token_id",
+    "decoder_start_token_id",
+    "eos_token_id",
+    "vocab_size",
+    "max_target_positions",
+    "max_source_positions",
+    "num_mel_bins",
+)
 _NOBODY = Heard((), 0.0, 0)
 
 
 class Whisper:
-    """A Whisper model (`resources.speech.transcripts.Recogniser`).
+    """A Whisper model (`resources.speech.transcripts.Recogniser`); its weights are loaded when it is first asked.
 
     Args:
         weights: A folder that `save_pretrained` wrote, or an identifier on the hub such as `openai/whisper-tiny`.
@@ -47,32 +57,35 @@ class Whisper:
 
     def __init__(self, weights: str, *, device: str = "auto", precision: str = "auto") -> None:
         try:
-            import torch
-            import transformers
+            import torch  # noqa: F401
+            import transformers  # noqa: F401
         except ImportError as error:
             raise missing_extra("whisper", _INSTEAD) from error
         found = find_weights("whisper", weights, package=None, instead=_INSTEAD)
         self.name = Path(weights).name if Path(weights).is_dir() else weights
+        self.folder = found.folder
         self.revision = _revision(found.revision, found.folder)
         self.device = choose_device(device)
         self.precision = choose_precision(precision, self.device)
-        self._decode = _decoder(found.folder)
-        model = _loaded(found.folder, torch.bfloat16 if self.precision == "bf16" else torch.float32)
-        self._model: Any = model.eval().to(self.device)
-        self._says: Any = model.generation_config
-        self._heads: list[tuple[int, int]] = [
-            tuple(head) for head in getattr(self._says, "alignment_heads", None) or ()
-        ]
+        self._says = _said(found.folder)
+        self._languages = {token.strip("<|>"): number for token, number in (self._says.get("lang_to_id") or {}).items()}
+        self._heads = [(int(layer), int(head)) for layer, head in self._says.get("alignment_heads") or ()]
         self.word_times = bool(self._heads)
-        self._extractor: Any = transformers.WhisperFeatureExtractor(
-            feature_size=model.config.num_mel_bins, chunk_length=model.config.max_source_positions * 2 // 100
-        )
-        self._languages: dict[str, int] = {
-            token.strip("<|>"): number for token, number in (getattr(self._says, "lang_to_id", None) or {}).items()
-        }
-        if getattr(self._says, "no_timestamps_token_id", None) is None or not isinstance(self._says.eos_token_id, int):
-            said = f"{found.folder}/generation_config.json"
-            raise EncoderError(f"whisper: {said} lacks no_timestamps_token_id or eos_token_id; save the model anew")
+        self._decode = _decoder(found.folder)
+
+    @functools.cached_property
+    def _model(self) -> Any:
+        import torch
+
+        model = _loaded(self.folder, torch.bfloat16 if self.precision == "bf16" else torch.float32)
+        return model.eval().to(self.device)
+
+    @functools.cached_property
+    def _extractor(self) -> Any:
+        import transformers
+
+        seconds = self._says["max_source_positions"] * 2 // 100
+        return transformers.WhisperFeatureExtractor(feature_size=self._says["num_mel_bins"], chunk_length=seconds)
 
     def language(self, windows: Sequence[Sound]) -> tuple[str, float]:
         """The language of the windows together (ISO 639 code) and its mean probability; English where it knows no other."""
@@ -98,7 +111,7 @@ class Whisper:
         prompt = self._prompt(language)
         with torch.inference_mode():
             encoded = self._encoded(windows)
-            nothing = torch.softmax(self._first(encoded), dim=1)[:, self._says.no_timestamps_token_id - 1].tolist()
+            nothing = torch.softmax(self._first(encoded), dim=1)[:, self._says["no_timestamps_token_id"] - 1].tolist()
             found = []
             for row, (tokens, mean) in enumerate(self._greedy(encoded, prompt)):
                 own = encoded[row : row + 1]
@@ -118,7 +131,7 @@ class Whisper:
 
     def _first(self, encoded: Any) -> Any:
         """Scores of what follows the start token, languages and that nobody speaks among it: float32 [windows, vocabulary]."""
-        return self._scores(encoded, [self._says.decoder_start_token_id])[0][:, -1].float()
+        return self._scores(encoded, [self._says["decoder_start_token_id"]])[0][:, -1].float()
 
     def _scores(self, encoded: Any, tokens: Any, past: Any = None) -> tuple[Any, Any]:
         """Scores of what follows each token, [windows, tokens, vocabulary], and what was kept to go on from.
@@ -141,16 +154,16 @@ class Whisper:
         return said.logits, said.past_key_values
 
     def _prompt(self, language: str) -> list[int]:
-        says = self._says
+        start, no_times = self._says["decoder_start_token_id"], self._says["no_timestamps_token_id"]
         if not self._languages:
             if language != "en":
                 raise EncoderError(f"{self.name} knows English only, not {language}; name a multilingual model")
-            return [says.decoder_start_token_id, says.no_timestamps_token_id]
+            return [start, no_times]
         if language not in self._languages:
             known = ", ".join(sorted(self._languages))
             raise EncoderError(f"{self.name} does not know the language {language!r}; it knows {known}")
-        task = says.task_to_id["transcribe"]
-        return [says.decoder_start_token_id, self._languages[language], task, says.no_timestamps_token_id]
+        task = self._says["task_to_id"]["transcribe"]
+        return [start, self._languages[language], task, no_times]
 
     def _believed(
         self, encoded: Any, prompt: list[int], tokens: list[int], mean: float
@@ -186,18 +199,18 @@ class Whisper:
     def _generated(self, encoded: Any, prompt: list[int], choose: Any) -> list[tuple[list[int], float]]:
         import torch
 
-        end = self._says.eos_token_id
-        never = torch.zeros(self._model.config.vocab_size, dtype=torch.bool, device=self.device)
-        never[[number for number in self._says.suppress_tokens or () if number >= 0]] = True
+        end = self._says["eos_token_id"]
+        never = torch.zeros(self._says["vocab_size"], dtype=torch.bool, device=self.device)
+        never[[number for number in self._says.get("suppress_tokens") or () if number >= 0]] = True
         never[end + 1 :] = True  # what comes after the end token is no text
         never[end] = False
         at_first = never.clone()
-        at_first[list(self._says.begin_suppress_tokens or ())] = True
+        at_first[list(self._says.get("begin_suppress_tokens") or ())] = True
         texts: list[list[int]] = [[] for _ in range(len(encoded))]
         sums, counts = np.zeros(len(encoded)), np.ones(len(encoded))
         open_ = np.ones(len(encoded), bool)
         ids, past = torch.as_tensor(prompt, device=self.device), None
-        for step in range(self._model.config.max_target_positions // 2 - len(prompt)):
+        for step in range(self._says["max_target_positions"] // 2 - len(prompt)):
             logits, past = self._scores(encoded, ids, past)
             scores = logits[:, -1].float().masked_fill(never if step else at_first, -torch.inf)
             chosen = choose(scores)
@@ -220,7 +233,7 @@ class Whisper:
     ) -> tuple[Word, ...]:
         """The words of a window with their times, from what the alignment heads attend to when they are said to the model."""
         words = words_of(tokens, self._decode, language)
-        attention = self._attention(encoded, [*prompt, *tokens, self._says.eos_token_id])
+        attention = self._attention(encoded, [*prompt, *tokens, self._says["eos_token_id"]])
         frames = max(1, min(encoded.shape[1], round(seconds / _FRAME_S)))
         times = token_times(attention[:, :, :frames], len(prompt), _FRAME_S)
         edges = np.cumsum([0, *(count for _, count in words)])
@@ -272,18 +285,33 @@ def _decoder(folder: Path) -> Any:
     return lambda tokens: tokenizer.decode(tokens, skip_special_tokens=False)
 
 
+def _said(folder: Path) -> dict[str, Any]:
+    """What a folder says of its model and of how text is generated with it.
+
+    Raises:
+        EncoderError: It is no Whisper, or does not say what a transcript needs.
+    """
+    told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if told.get("model_type") != "whisper":
+        kind = told.get("model_type")
+        raise EncoderError(f"whisper: {folder} holds a model of the type {kind!r}; name one of the type 'whisper'")
+    path = folder / "generation_config.json"
+    told |= json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    lacks = [name for name in _NEEDED if not isinstance(told.get(name), int)]
+    if lacks:
+        raise EncoderError(f"whisper: {path} lacks {', '.join(lacks)}; save the model anew with save_pretrained")
+    return dict(told)
+
+
 def _loaded(folder: Path, kind: Any) -> Any:
     """The model of a folder.
 
     Raises:
-        EncoderError: It is no Whisper, cannot be loaded, or lacks weights.
+        EncoderError: It cannot be loaded, or lacks weights.
     """
     import transformers
     from safetensors import SafetensorError
 
-    named = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-    if named != "whisper":
-        raise EncoderError(f"whisper: {folder} holds a model of the type {named!r}; name one of the type 'whisper'")
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()  # what is missing is checked below
     try:

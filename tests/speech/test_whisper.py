@@ -107,6 +107,7 @@ def test_what_a_folder_lacks_is_named(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "bert"}))
     with pytest.raises(EncoderError, match="'bert'"):
         loaded(folder)
+    (folder / "config.json").write_text(json.dumps(config))
     (folder / "tokenizer.json").unlink()
     with pytest.raises(EncoderError, match=r"tokenizer\.json"):
         loaded(folder)
@@ -117,4 +118,4 @@ def test_weights_that_are_cut_are_refused(tmp_path: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     with pytest.raises(EncoderError, match="cannot be loaded"):
-        loaded(folder)
+        loaded(folder).recognise([SOUND], "en")
