@@ -60,6 +60,41 @@ def emotion(
     )
 
 
+@language_app.command()
+def summarize(
+    text: Annotated[
+        str, typer.Argument(help="A text, a file that holds one, or - for standard input.", metavar="TEXT|FILE|-")
+    ],
+    words: Annotated[int | None, typer.Option(help="The most words; else what upswell.yaml says.", min=1)] = None,
+    model: Annotated[str | None, typer.Option(help="extractive or t5; else what upswell.yaml says.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Of t5: a folder, or an identifier on the hub.")] = None,
+    home: HomeOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Sum up a text in so many words: in its own sentences, or newly written by a T5."""
+    from resources.summaries.base import words_of
+    from resources.summaries.catalogue import make
+
+    choice = load_settings(home or default_home()).language.summaries
+    of_choice = choice.weights if model in (None, choice.model) else None
+    summariser = make(model or choice.model, weights or of_choice)
+    whole = _whole(text)
+    summary = summariser.summarise(whole, words or choice.words)
+    if json_:
+        print_json(
+            {
+                "summary": summary,
+                "state": "valid" if summary else "empty",
+                "method": summariser.name,
+                "revision": summariser.revision,
+                "words": len(words_of(summary)),
+                "of": len(words_of(whole)),
+            }
+        )
+    else:
+        sys.stdout.write(summary + "\n")
+
+
 def _emotion_model(model: Path | None, home: Path | None) -> Path:
     """The folder that was named, else that of the model that serves the home."""
     from assets.language.emotion_model.registry import serving
@@ -119,18 +154,28 @@ def _evaluate(folder: Path, file: Path, json_: bool) -> None:
 
 def _lines(said: str) -> list[str]:
     """The text itself, or those of a file or of standard input: one per line; bytes that are no UTF-8 do no harm."""
-    if said == "-":
-        content = sys.stdin.buffer.read()
-    else:
-        try:
-            named = len(said) < _LONGEST_PATH and Path(said).is_file()
-        except (OSError, ValueError):  # no system has a path like that
-            named = False
-        if not named:
-            return [said]
-        content = Path(said).read_bytes()
+    content = _content(said)
+    if content is None:
+        return [said]
     lines = content.decode("utf-8", "replace").split("\n")
     return lines[:-1] if len(lines) > 1 and not lines[-1] else lines
+
+
+def _content(said: str) -> bytes | None:
+    """What a file or standard input holds; None where the argument is a text itself."""
+    if said == "-":
+        return sys.stdin.buffer.read()
+    try:
+        named = len(said) < _LONGEST_PATH and Path(said).is_file()
+    except (OSError, ValueError):  # no system has a path like that
+        named = False
+    return Path(said).read_bytes() if named else None
+
+
+def _whole(said: str) -> str:
+    """The text itself, or that of a file or of standard input; bytes that are no UTF-8 do no harm."""
+    content = _content(said)
+    return said if content is None else content.decode("utf-8", "replace")
 
 
 def _begin(text: str) -> str:

@@ -11,7 +11,7 @@ from assets.language.stale import begin_language, finish_language
 from assets.policies import describe, markdown, retry, upstream
 from resources.home import Home
 
-LANGUAGE_TABLES = ("language.transcripts", "language.texts")
+LANGUAGE_TABLES = ("language.transcripts", "language.texts", "language.summaries")
 
 
 def _spec(name: str, *deps: str) -> dict[str, Any]:
@@ -56,4 +56,26 @@ def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     return dg.MaterializeResult(metadata={**vars(done), "states": markdown(states(home.warehouse))})
 
 
-assets: list[dg.AssetsDefinition] = [transcripts, texts]
+@dg.asset(**_spec("summaries"))
+def summaries(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Sums up transcripts and long descriptions that have no summary yet."""
+    from assets.language.summaries import nearness, summarise_missing
+    from resources.summaries.catalogue import make
+
+    choice, warehouse = home.settings.language.summaries, home.warehouse
+    summariser = make(choice.model, choice.weights)
+    done = summarise_missing(
+        warehouse,
+        summariser,
+        choice.words,
+        now=home.now(),
+        run_id=context.run_id,
+        policies=home.settings.policies,
+        progress=lambda at, of: context.log.info(f"{at:,} of {of:,} texts summed up"),
+    )
+    near = nearness(warehouse, summariser, choice.words, home.now())
+    rouge = "not measured: no video has a reference (label `summary`)" if near is None else markdown([vars(near)])
+    return dg.MaterializeResult(metadata={**vars(done), "method": summariser.name, "ROUGE-L": rouge})
+
+
+assets: list[dg.AssetsDefinition] = [transcripts, texts, summaries]

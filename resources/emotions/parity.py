@@ -60,7 +60,7 @@ class Parity:
 
 
 def macro_f1(truth: Labels, decided: Labels) -> float:
-    """Mean over labels of 2 TP / (2 TP + FP + FN), 0 for a label that is neither true nor given anywhere.
+    """Mean of 2 TP / (2 TP + FP + FN) over the labels that some text has.
 
     Args:
         truth: bool [texts, labels].
@@ -68,7 +68,8 @@ def macro_f1(truth: Labels, decided: Labels) -> float:
     """
     both = (truth & decided).sum(axis=0)
     either = truth.sum(axis=0) + decided.sum(axis=0)
-    return float(np.mean(2 * both / np.maximum(either, 1)))
+    there = truth.any(axis=0)
+    return float(np.mean(2 * both[there] / either[there])) if there.any() else 0.0
 
 
 def compare(before: EmotionModel, after: EmotionModel, labelled: Labelled) -> Parity:

@@ -13,7 +13,7 @@ def make(name: str, weights: str | None = None) -> Summariser:
         weights: Of `t5`: a folder or an identifier on the hub.
 
     Raises:
-        SummaryError: There is no such name, it takes no weights, or the weights cannot be had.
+        SummaryError: There is no such name, it takes no weights or needs them, or they cannot be had.
     """
     if name == "extractive":
         from resources.summaries.extractive import ExtractiveSummariser
@@ -24,5 +24,9 @@ def make(name: str, weights: str | None = None) -> Summariser:
     if name == "t5":
         from resources.summaries.t5 import T5Summariser
 
+        if weights is None:
+            raise SummaryError(
+                "t5 needs `weights`: a local folder or a hub id such as google/flan-t5-small; `extractive` needs none"
+            )
         return T5Summariser(weights)
     raise SummaryError(f"there is no summariser {name}: choose {' or '.join(NAMES)}")

@@ -11,7 +11,6 @@ from resources.encoders.weights import find_weights, missing_extra
 from resources.summaries.base import SummaryError, check_length, clean, sentences, trimmed, words_of
 from resources.summaries.extractive import ExtractiveSummariser
 
-DEFAULT_WEIGHTS = "google/flan-t5-small"
 FAMILY = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers"})
 SECTIONS = 12
 """A text of more sections than this is first narrowed to so many by the extractive summariser: time per text is bounded."""
@@ -31,7 +30,7 @@ class T5Summariser:
     gave is still too long it is summarised again. One section is read at a time, so a summary does not depend on others.
 
     Args:
-        weights: A folder that `save_pretrained` wrote, or an identifier on the hub; flan-t5-small unless given.
+        weights: A folder that `save_pretrained` wrote, or an identifier on the hub such as `google/flan-t5-small`.
 
     Raises:
         SummaryError: There are no such weights, they are of another family, or a package is missing.
@@ -39,9 +38,9 @@ class T5Summariser:
 
     name = "t5"
 
-    def __init__(self, weights: str | None = None) -> None:
+    def __init__(self, weights: str) -> None:
         try:
-            found = find_weights("t5", weights or DEFAULT_WEIGHTS, package=None, instead="extractive")
+            found = find_weights("t5", weights, package=None, instead="extractive")
             self._tokenizer, self._model = _loaded(str(found.folder))
         except EncoderError as error:
             raise SummaryError(str(error)) from error

@@ -91,6 +91,8 @@ def test_the_revision_is_that_of_the_weights(summariser, folder, tmp_path):
 def test_weights_that_cannot_be_had_are_an_error_that_names_the_way_out(folder, tmp_path, monkeypatch):
     with pytest.raises(SummaryError, match="there is no folder"):
         make("t5", str(tmp_path / "none"))
+    with pytest.raises(SummaryError, match="t5 needs `weights`: a local folder or a hub id"):
+        make("t5")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(SummaryError, match=r"no weights here.*set `weights:` to a local folder, or use `extractive`"):
         make("t5", "nobody/has-this-t5")
