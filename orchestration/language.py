@@ -36,6 +36,18 @@ def emotion(
         Path | None,
         typer.Option(help="File of labelled texts (text, labels, id; tabs): how good is the model on them?"),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Empty folder for the model as ONNX, which is served without torch; needs --dev."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Export the weights as int8 instead of fp32.")] = False,
+    dev: Annotated[
+        Path | None,
+        typer.Option(help="File of labelled dev texts, on which an export has to decide as the model does."),
+    ] = None,
+    with_: Annotated[
+        list[Path] | None, typer.Option("--with", help="Another model: export the ensemble of all, weighted by dev.")
+    ] = None,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -43,8 +55,11 @@ def emotion(
     from resources.emotions.model import load
     from resources.emotions.scoring import score, told
 
-    if (text is None) == (evaluate is None):
-        raise UsageError("give a text, a file or -, or --evaluate FILE")
+    if sum(given is not None for given in (text, evaluate, export)) != 1:
+        raise UsageError("give a text, a file or -, or --evaluate FILE, or --export DIR")
+    if export is not None:
+        _export([_emotion_model(model, home), *(with_ or [])], export, int8, dev, json_)
+        return
     if evaluate is not None:
         _evaluate(_emotion_model(model, home), evaluate, json_)
         return
@@ -108,6 +123,22 @@ def _emotion_model(model: Path | None, home: Path | None) -> Path:
             f"no emotion model serves {warehouse.home}; train one with `upswell train emotions`, or name a folder with --model"
         )
     return found
+
+
+def _export(folders: list[Path], target: Path, int8: bool, dev: Path | None, json_: bool) -> None:
+    from assets.language.emotion_model.ensembles import export_together
+    from assets.language.emotion_model.files import read_tsv
+    from resources.emotions.model import read_manifest
+
+    if dev is None:
+        raise UsageError(
+            "--export needs --dev FILE: labelled dev texts (text, labels, id; tabs) to judge the export on"
+        )
+    examples = read_tsv(dev, read_manifest(folders[0]).labels)
+    done = export_together(folders, target, "int8" if int8 else "fp32", examples)
+    told = {"folder": str(done.folder), "precision": done.precision, "megabytes": round(done.megabytes, 1)}
+    told |= {**vars(done.parity), "loss": done.parity.loss}
+    print_json(told) if json_ else print_table([told])
 
 
 def _evaluate(folder: Path, file: Path, json_: bool) -> None:

@@ -41,7 +41,7 @@ class Ensemble:
         self.labels, self.decisions = manifest.labels, manifest.decisions
         for number, member in enumerate(members):
             require_labels(member.labels, manifest.labels, f"member {number} ({member.name})")
-        self.members, self.weights = tuple(members), _shares(weights, len(members))
+        self.members, self.weights = tuple(members), shares(weights, len(members))
 
     def logits(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
         """float32 [n, labels]: the logit of the mean probability."""
@@ -72,8 +72,8 @@ def fit_weights(probabilities: Array, truth: Array) -> Array:
     likely = np.maximum(likely, _EDGE)
     weights = np.full(len(likely), 1 / len(likely))
     for _ in range(_ROUNDS):
-        shares = weights[:, None] * likely
-        following = (shares / shares.sum(axis=0)).mean(axis=1)
+        own = weights[:, None] * likely
+        following = (own / own.sum(axis=0)).mean(axis=1)
         if np.abs(following - weights).max() < _EDGE:
             break
         weights = following
@@ -106,11 +106,11 @@ def assemble(
     labels = manifests[0].labels
     for path, manifest in zip(members, manifests, strict=True):
         require_labels(manifest.labels, labels, str(path))
-    shares = _shares(weights, len(members))
+    own = shares(weights, len(members))
     (folder / MEMBERS).mkdir(parents=True)
     for number, path in enumerate(members):
         shutil.copytree(path, folder / MEMBERS / str(number))
-    (folder / WEIGHTS).write_text(json.dumps({"weights": shares.tolist()}))
+    (folder / WEIGHTS).write_text(json.dumps({"weights": own.tolist()}))
     return seal(
         folder,
         Manifest(
@@ -143,7 +143,12 @@ def load(folder: Path, manifest: Manifest) -> Ensemble:
     return Ensemble(manifest, [load_bundle(path) for path in folders], weights)
 
 
-def _shares(weights: Sequence[float], members: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+def shares(weights: Sequence[float], members: int) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Weights scaled to a sum of 1, [members].
+
+    Raises:
+        EmotionError: They are not one per member, at least 0, and not all 0.
+    """
     given = np.asarray(weights, np.float64)
     if given.shape != (members,) or not np.isfinite(given).all() or (given < 0).any() or given.sum() <= 0:
         raise EmotionError(

@@ -23,7 +23,8 @@ Precision = Literal["fp32", "int8"]
 MEGABYTE = 1_000_000
 LIMITS_MB = {384: 30, 768: 130}
 """Most megabytes of an int8 export, by the width of the encoder: MiniLM, and the base models."""
-_COPIED = ("config.json", "tokenizer.json")
+_WEIGHTS = "model.safetensors"
+"""What the graph stands in for; a network's other files go with it."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _write_network(bundle: Path, manifest: Manifest, folder: Path, precision: Pr
     if precision == "int8":
         _quantise(folder / GRAPH)
         _require_size(folder / GRAPH, int(json.loads((bundle / "config.json").read_text())["hidden_size"]))
-    for name in _COPIED:
+    for name in set(manifest.files) - {_WEIGHTS}:
         shutil.copyfile(bundle / name, folder / name)
     seal(folder, manifest.model_copy(update={"kind": "onnx"}))
 

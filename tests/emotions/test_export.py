@@ -19,7 +19,10 @@ from resources.emotions.model import EmotionError, Manifest, load, read_manifest
 from resources.emotions.onnx import OnnxModel
 from resources.emotions.parity import Labelled, Parity, compare, macro_f1, require_parity
 from resources.emotions.scoring import score
+from tests.cli.conftest import upswell
 from tests.emotions.tiny_bundles import LABELS, clear, save_encoder, save_network, texts
+
+__all__ = ["upswell"]
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +232,41 @@ class TestEnsembles:
 
         best = max(likelihood((1 - share, share)) for share in np.linspace(0, 1, 101))
         assert likelihood((float(weights[0]), float(weights[1]))) >= best - 1e-4
+
+
+class TestCommand:
+    @pytest.fixture
+    def dev_file(self, dev: Labelled, tmp_path: Path) -> Path:
+        rows = zip(dev.texts, dev.truth, strict=True)
+        named = [(text, [label for label, has in zip(LABELS, row, strict=True) if has]) for text, row in rows]
+        file = tmp_path / "dev.tsv"
+        file.write_text("".join(f"{text}\t{','.join(labels)}\t1\n" for text, labels in named if labels))
+        return file
+
+    def test_a_model_is_exported_and_served(self, upswell, bundles, dev_file, tmp_path):
+        arguments = ("--model", str(bundles[0]), "--dev", str(dev_file), "--json")
+        told = json.loads(upswell("emotion", "--export", str(tmp_path / "out"), "--int8", *arguments).out)
+        assert told["precision"] == "int8" and told["loss"] <= 0.005 and told["equal"] >= 0.9
+        said = json.loads(upswell("emotion", "a cat", "--model", str(tmp_path / "out"), "--json").out)
+        assert len(said["texts"]) == 1 and said["revision"] == read_manifest(tmp_path / "out").revision
+
+    def test_several_become_an_ensemble_whose_weights_are_fitted_on_dev(self, upswell, bundles, dev_file, tmp_path):
+        models = ("--model", str(bundles[1]), "--with", str(bundles[0]))
+        done = upswell("emotion", "--export", str(tmp_path / "out"), *models, "--dev", str(dev_file))
+        assert done.code == 0, done.err
+        weights = json.loads((tmp_path / "out" / "ensemble.json").read_text())["weights"]
+        assert weights[1] > 0.9  # the labels are what the second says
+
+    def test_what_is_missing_is_one_line(self, upswell, bundles, dev_file, tmp_path):
+        model = ("--model", str(bundles[0]))
+        for arguments, named in (
+            (("--export", str(tmp_path / "out"), *model), "--export needs --dev FILE"),
+            (("text", "--export", str(tmp_path / "out"), *model), "or --export DIR"),
+            (("--export", str(tmp_path), *model, "--dev", str(dev_file)), "is there already"),
+            (("--export", str(tmp_path / "out"), *model, "--dev", str(tmp_path / "none")), "there is no file"),
+        ):
+            said = upswell("emotion", *arguments)
+            assert said.code == 2 and named in said.err and said.err.count("\n") == 1
 
 
 def test_macro_f1_is_the_mean_over_the_labels_that_there_are():
