@@ -110,20 +110,18 @@ def _write_graph(bundle: Path, manifest: Manifest, path: Path) -> None:
         import onnxscript  # noqa: F401
         import torch
 
+        from resources.emotions.graph import OneText
         from resources.emotions.network import read_network
     except ImportError as error:
         raise EmotionError(f"{error}; `pip install 'upswell[encoders]'` to export a model") from error
-    network = read_network(bundle, manifest.labels)
-    network.encoder.set_attn_implementation("eager")  # fewer nodes than what the fused operator becomes
-    batch, tokens = torch.export.Dim("batch"), torch.export.Dim("tokens")
-    example = {name: torch.ones((2, 8), dtype=torch.int64) for name in ("input_ids", "attention_mask")}
+    graph = OneText(read_network(bundle, manifest.labels))
     with _quietly():
         torch.onnx.export(
-            network,
-            kwargs=example,
+            graph.eval(),
+            kwargs={"input_ids": torch.ones((1, 8), dtype=torch.int64)},
             f=str(path),
             dynamo=True,
-            dynamic_shapes={name: {0: batch, 1: tokens} for name in example},
+            dynamic_shapes={"input_ids": {1: torch.export.Dim("tokens")}},
             external_data=False,
             output_names=["logits"],
             verbose=False,
@@ -139,7 +137,15 @@ def _quantise(path: Path) -> None:
     del graph.graph.value_info[:]  # shapes that the exporter noted and the quantiser then contradicts
     onnx.save(graph, str(path))
     with _quietly():
-        quantize_dynamic(str(path), str(path), per_channel=True, weight_type=QuantType.QInt8)
+        quantize_dynamic(
+            str(path),
+            str(path),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={
+                "DefaultTensorType": onnx.TensorProto.FLOAT
+            },  # the type of attention's output is not inferred
+        )
 
 
 @contextmanager
