@@ -383,7 +383,8 @@ def predict(
 @app.command()
 def train(
     cell: Annotated[
-        list[str] | None, typer.Argument(help="source/target/cutoff; none means those of the settings.")
+        list[str] | None,
+        typer.Argument(help="source/target/cutoff; none means those of the settings. `emotions` is the emotion model."),
     ] = None,
     forecaster: Annotated[
         list[str] | None, typer.Option(help="Forecaster, repeatable; else those of the settings.")
@@ -394,10 +395,18 @@ def train(
 ) -> None:
     """Train challengers now, and judge each on the videos that came after its training rows."""
     from assets.evaluations.decisions import decisions, told
+    from assets.models.registry import EMOTIONS
     from orchestration.runs import Runs
 
     runs = Runs(use_home(home))
-    [run] = runs.train(cell or [], forecaster or [], fraction)
+    if cell == [EMOTIONS]:
+        if forecaster:
+            raise UsageError(
+                "which emotion model is trained is said by language.emotions in upswell.yaml, not by --forecaster"
+            )
+        [run] = runs.train_emotions(fraction)
+    else:
+        [run] = runs.train(cell or [], forecaster or [], fraction)
     warehouse = runs.home.warehouse
     trained = warehouse.query(
         """SELECT r.source, r.target, r.cutoff, r.forecaster, r.state, r.origin, r.rows, r.validation_error, r.device, r.seconds,

@@ -26,6 +26,7 @@ from assets.features.build import TABLES
 from assets.forgetting import assets as forgetting
 from assets.language import assets as language
 from assets.language.assets import LANGUAGE_TABLES
+from assets.language.emotion_model import assets as emotion_model
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
@@ -57,7 +58,9 @@ CHECKED = [
     *BACKTEST_TABLES,
     "models.runs",
     "models.trials",
+    "models.emotions",
     "evaluations.decisions",
+    "evaluations.emotions",
     *(f"evaluations.{name}" for name in LEDGER_TABLES),
     "evaluations.metrics",
     "evaluations.audits",
@@ -84,6 +87,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             evaluations.metrics,
             models.runs,
             search.trials,
+            *emotion_model.assets,
             learning.forecasts,
             learning.scores,
             learning.reevaluations,

@@ -66,6 +66,11 @@ training = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["models", "runs"], ["evaluations", "decisions"], MLFLOW, SNAPSHOT),
     description="Trains challengers on what had matured, each in a process of its own, and judges them on what came after.",
 )
+emotions = dg.define_asset_job(
+    "emotions",
+    selection=dg.AssetSelection.assets(["models", "emotions"], ["evaluations", "emotions"], MLFLOW, SNAPSHOT),
+    description="Trains the emotion model on labelled texts, in a process of its own, and judges it on dev texts.",
+)
 gate = dg.define_asset_job(
     "gate",
     selection=dg.AssetSelection.assets(["evaluations", "decisions"], MLFLOW, SNAPSHOT),
@@ -97,6 +102,7 @@ ALL = [
     content,
     ledger,
     training,
+    emotions,
     gate,
     search,
     backtests,

@@ -104,6 +104,10 @@ class Runs:
         config = {"cells": list(cells), "forecasters": list(forecasters), "fraction": fraction}
         return [self.execute("training", config={"ops": {"models__runs": {"config": config}}})]
 
+    def train_emotions(self, fraction: float = 1.0) -> list[dict[str, Any]]:
+        """Trains the emotion model of the settings and judges it."""
+        return [self.execute("emotions", config={"ops": {"models__emotions": {"config": {"fraction": fraction}}}})]
+
     def search(self, cell: str, forecaster: str | None, trials: int) -> dict[str, Any]:
         """Searches the parameters of a forecaster (of the default one for None) for a cell."""
         config = {"cell": cell, "trials": trials} | ({"forecaster": forecaster} if forecaster else {})

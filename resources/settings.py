@@ -125,6 +125,16 @@ class EmotionChoice(BaseModel):
     model: Literal["tfidf", "minilm", "bert-base", "roberta-base", "transformers"]
     weights: str | None
     head: Literal["frozen", "fine_tuned"]
+    epochs: int | None = Field(gt=0)
+    learning_rate: float | None = Field(gt=0)
+    batch_size: int = Field(gt=0)
+    class_power: float = Field(ge=0, le=1)
+    focal_gamma: float = Field(ge=0)
+    unfreeze_epochs: int = Field(ge=0)
+    max_tokens: int = Field(gt=0)
+    token_noise: int = Field(ge=0)
+    back_translation: tuple[str, str] | None
+    abstain_below: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
     def _named(self) -> Self:

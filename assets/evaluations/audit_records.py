@@ -79,7 +79,7 @@ def audit_latest_training_sets(
     """
     latest = warehouse.query(
         """SELECT target, cutoff, origin, training_set_id FROM models.training_sets AS s
-           WHERE training_set_id NOT IN (SELECT training_set_id FROM raw.withdrawn) AND NOT EXISTS (
+           WHERE target <> 'emotions' AND training_set_id NOT IN (SELECT training_set_id FROM raw.withdrawn) AND NOT EXISTS (
                SELECT 1 FROM raw.forgettings AS f
                WHERE list_contains(string_split(f.source, ', '), s.source) AND f.ended_at > s.created_at)
            QUALIFY row_number() OVER (PARTITION BY source, target, cutoff ORDER BY origin DESC) = 1 ORDER BY ALL"""

@@ -25,7 +25,7 @@ from assets.models.columns import channels_of
 from assets.models.forecasters import naive_for
 from assets.models.labels import ViralLabel
 from assets.models.predictor import FOLDER, MODEL
-from assets.models.registry import CHALLENGER, CHAMPION, TRAINING, registered, set_alias
+from assets.models.registry import CHALLENGER, CHAMPION, EMOTIONS, TRAINING, registered, set_alias
 from assets.models.task import Kind, Task
 from assets.models.training_set import thaw
 from resources import clock
@@ -84,7 +84,8 @@ class Pair:
 def undecided(warehouse: Warehouse, settings: Settings) -> list[Cell]:
     """Cells whose challenger has not been judged against what serves, and could be: enough videos have matured."""
     rows = warehouse.query(
-        "SELECT source, target, cutoff FROM models.versions WHERE alias = $alias ORDER BY ALL", {"alias": CHALLENGER}
+        "SELECT source, target, cutoff FROM models.versions WHERE alias = $alias AND target <> $emotions ORDER BY ALL",
+        {"alias": CHALLENGER, "emotions": EMOTIONS},
     ).to_pylist()
     return [cell for cell in (Cell(**row) for row in rows) if _is_open(warehouse, settings, cell)]
 
@@ -541,6 +542,8 @@ def _by_hand(
 
 def _unusable(warehouse: Warehouse, row: Row) -> str | None:
     """Why a registered model cannot serve, or None."""
+    if row["target"] == EMOTIONS:  # reads texts: no feature of a video can be another one
+        return None if (warehouse.home / row["uri"]).exists() else f"{row['version']} has no bundle; train it anew"
     if row["feature_fingerprint"] != features_fingerprint():
         return f"{row['version']} was made for other features than today's; train it anew"
     if not (warehouse.home / FOLDER / row["version"] / MODEL).exists():

@@ -47,9 +47,9 @@ _SOURCES = {
 # Of training sets and models: who serves, who wants to, how they learned, and what was withdrawn.
 _LEARNED = {
     "serving": """SELECT source, target, cutoff, forecaster, version, alias FROM models.versions
-                  WHERE alias IS NOT NULL AND ($source::VARCHAR IS NULL OR source = $source)""",
+                  WHERE alias IS NOT NULL AND target <> 'emotions' AND ($source::VARCHAR IS NULL OR source = $source)""",
     "curves": """SELECT c.* FROM models.curves c JOIN models.versions v USING (training_id)
-                 WHERE v.alias IS NOT NULL AND ($source::VARCHAR IS NULL OR v.source = $source)""",
+                 WHERE v.alias IS NOT NULL AND v.target <> 'emotions' AND ($source::VARCHAR IS NULL OR v.source = $source)""",
     "inputs": """SELECT source, target, cutoff, origin, training_set_id, columns FROM models.training_sets
                  WHERE made_by = 'backtest' AND ($source::VARCHAR IS NULL OR source = $source)""",
     "withdrawn": """SELECT w.* FROM raw.withdrawn w WHERE EXISTS (

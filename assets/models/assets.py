@@ -104,7 +104,7 @@ def _train_cell(
     outcomes: list[Outcome] = []
     try:
         for order in asked.orders:
-            _carry_out(context, home, order, outcomes)
+            carry_out(context, home, order, outcomes)
     finally:
         register(
             warehouse,
@@ -118,12 +118,12 @@ def _train_cell(
     return asked, outcomes
 
 
-def _carry_out(context: dg.AssetExecutionContext, home: Home, order: "Order", outcomes: "list[Outcome]") -> None:
+def carry_out(context: dg.AssetExecutionContext, home: Home, order: "Order", outcomes: "list[Outcome]") -> None:
     """Has one order carried out by a trainer, unless that is done, and adds what came of it, also on a cancellation."""
-    from assets.models.order import result_of, uses_device
+    from assets.models.order import order_uses_device, result_of
     from assets.models.training_runs import outcome_of
 
-    launcher = launcher_for(home.settings.training, uses_device=uses_device(order.forecaster))
+    launcher = launcher_for(home.settings.training, uses_device=order_uses_device(order))
     started, known, ended = home.now(), result_of(order), None
     try:
         if known is None or known.state != "done":

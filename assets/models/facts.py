@@ -105,6 +105,8 @@ def _provenance(home: Path, version: str) -> Row | None:
 def _span(path: Path) -> Row | None:
     if not path.exists():
         return None
+    if "anchor_at" not in pq.read_schema(path).names:  # of texts
+        return None
     times = pq.read_table(path, columns=["anchor_at", "matured_at"])
     first, last = pc.min_max(times["anchor_at"]).values()
     return {

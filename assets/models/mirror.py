@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from assets.models.card import CARD, card_of, write_card
 from assets.models.facts import Facts, model_facts
 from assets.models.predictor import FOLDER as BUNDLES
 from assets.models.pyfunc import write_pyfunc
-from assets.models.registry import CHALLENGER, CHAMPION, TRAINING
+from assets.models.registry import CHALLENGER, CHAMPION, EMOTIONS, TRAINING
 from resources.settings import Settings, midnight
 from resources.tracker import Figure, Record, Tracker
 from resources.tracker.tracker import FOLDER
@@ -81,7 +81,8 @@ def mirror(warehouse: Warehouse, settings: Settings) -> Mirrored:
         return done
     cells: dict[str, list[tuple[Facts, str]]] = {}
     for facts in model_facts(warehouse, trained):
-        name, card = facts.version["version"], card_of(facts, settings)
+        name = facts.version["version"]
+        card = _emotion_card(warehouse.home, facts) if _reads_texts(facts) else card_of(facts, settings)
         if write_card(warehouse.home, name, card) is None:
             done.skipped[name] = f"its bundle is gone from {warehouse.home / BUNDLES}"
         cells.setdefault(registered_name(facts.version), []).append((facts, card))
@@ -90,6 +91,27 @@ def mirror(warehouse: Warehouse, settings: Settings) -> Mirrored:
         for model, members in cells.items():
             _mirror_cell(warehouse.home, tracker, model, members, done)
     return done
+
+
+def _reads_texts(facts: Facts) -> bool:
+    """Whether it is an emotion model, and no forecaster."""
+    return bool(facts.version["target"] == EMOTIONS)
+
+
+def _emotion_card(home: Path, facts: Facts) -> str:
+    from assets.language.emotion_model.card import card_of as emotion_card
+
+    gone = not (home / BUNDLES / facts.version["version"]).exists()
+    return f"# {facts.version['version']}\n" if gone else emotion_card(home, facts)
+
+
+def _writer(facts: Facts) -> Callable[[Path, str, dict[str, str], Path], None]:
+    """What writes the bundle as an MLflow model."""
+    if not _reads_texts(facts):
+        return write_pyfunc
+    from assets.language.emotion_model.pyfunc import write_pyfunc as write_emotions
+
+    return write_emotions
 
 
 def registered_name(cell: Mapping[str, Any]) -> str:
@@ -136,7 +158,7 @@ def _record(home: Path, model: str, facts: Facts, card: str) -> Record:
         tags=tags,
         figures=figures,
         texts=texts,
-        write_model=partial(write_pyfunc, home, version["version"], (facts.provenance or {}).get("packages", {})),
+        write_model=partial(_writer(facts), home, version["version"], (facts.provenance or {}).get("packages", {})),
         started_at=run.get("started_at") or version["created_at"],
         ended_at=run.get("ended_at") or version["created_at"],
     )

@@ -20,6 +20,8 @@ from assets.models.forecasters import FORECASTERS
 from assets.models.predictor import FOLDER as BUNDLES
 from assets.models.predictor import MANIFEST
 from assets.models.task import Task
+from resources.emotions.encoders import BASELINE
+from resources.emotions.model import MANIFEST as EMOTION_MANIFEST
 
 FOLDER = "trainings"
 ORDER, BEGUN, RESULT, CURVES, CHECKPOINTS = "order.json", "begun.json", "result.json", "curves.jsonl", "checkpoints"
@@ -152,6 +154,11 @@ def uses_device(forecaster: str) -> bool:
     return bool(getattr(FORECASTERS[forecaster], "uses_device", False))
 
 
+def order_uses_device(order: Order) -> bool:
+    """The same of what an order asks for."""
+    return order.forecaster != BASELINE if order.task.kind == "labels" else uses_device(order.forecaster)
+
+
 def read_order(path: Path) -> Order:
     """An order from its file.
 
@@ -179,7 +186,8 @@ def result_of(order: Order) -> Result | None:
     if not path.exists():
         return None
     result = _results.validate_json(path.read_bytes())
-    kept = result.version is None or (order.home / BUNDLES / result.version / MANIFEST).exists()
+    manifest = EMOTION_MANIFEST if order.task.kind == "labels" else MANIFEST
+    kept = result.version is None or (order.home / BUNDLES / result.version / manifest).exists()
     return result if kept else None
 
 

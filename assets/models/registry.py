@@ -42,11 +42,11 @@ def registered(warehouse: Warehouse, cell: CellKey, alias: str) -> dict[str, Any
 
 
 def aliased(warehouse: Warehouse, *aliases: str) -> list[dict[str, Any]]:
-    """The rows of `models.versions` of all cells that have one of some aliases, by cell and alias."""
+    """The forecasters of `models.versions` that have one of some aliases, of all cells, by cell and alias."""
     rows: list[dict[str, Any]] = warehouse.query(
-        """SELECT * FROM models.versions WHERE list_contains($aliases, alias)
+        """SELECT * FROM models.versions WHERE list_contains($aliases, alias) AND target <> $emotions
            ORDER BY source, target, cutoff, alias, version""",
-        {"aliases": list(aliases)},
+        {"aliases": list(aliases), "emotions": EMOTIONS},
     ).to_pylist()
     return rows
 

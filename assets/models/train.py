@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,9 +26,9 @@ from assets.models.order import (
     OrderError,
     Result,
     begun_of,
+    order_uses_device,
     read_order,
     result_of,
-    uses_device,
     write_begun,
     write_result,
 )
@@ -106,7 +106,7 @@ def carry_out(
 
 def _device(order: Order, place: Place) -> str:
     """The device of this process; what fits on none is fitted by the CPU."""
-    return resolve(order.device, place.local_rank, place.processes) if uses_device(order.forecaster) else "cpu"
+    return resolve(order.device, place.local_rank, place.processes) if order_uses_device(order) else "cpu"
 
 
 def _done(order: Order) -> Result | None:
@@ -141,7 +141,7 @@ def _attempt(order: Order, device: str, progress: Progress, stop: Stop, place: P
     """One attempt; whatever goes wrong in it is a result too."""
     rows = 0
     try:
-        train = thaw(order.home, order.training_set_id).sort_values(["anchor_at", "video_id"], ignore_index=True)
+        train = thaw(order.home, order.training_set_id)
         rows = len(train)
         run = FitRun(
             device=device,
@@ -151,15 +151,36 @@ def _attempt(order: Order, device: str, progress: Progress, stop: Stop, place: P
             fraction=order.fraction,
         )
         with fit_run(run):
-            fitted = fit(order.forecaster, order.task, train, order.seed, order.parameters)
-        version = _keep(order, fitted, train) if place.rank == 0 else None
+            made = (_emotions if order.task.kind == "labels" else _forecaster)(order, train, place)
     except StoppedError as error:
         return Result("stopped", why=stop.why or str(error), rows=rows)
     except Exception as error:
         traceback.print_exc()
         return Result("failed", why=f"{type(error).__name__}: {error}", rows=rows)
-    precision = str(getattr(fitted.forecaster, "precision_", "fp32"))
-    return Result("done", version=version, validation_error=fitted.validation_error, precision=precision, rows=rows)
+    return Result("done", rows=rows, **asdict(made))
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a fit gave: its bundle (of the first process only), its error and its precision."""
+
+    version: str | None
+    validation_error: float | None
+    precision: str
+
+
+def _forecaster(order: Order, rows: pd.DataFrame, place: Place) -> _Made:
+    train = rows.sort_values(["anchor_at", "video_id"], ignore_index=True)
+    fitted = fit(order.forecaster, order.task, train, order.seed, order.parameters)
+    version = _keep(order, fitted, train) if place.rank == 0 else None
+    return _Made(version, fitted.validation_error, str(getattr(fitted.forecaster, "precision_", "fp32")))
+
+
+def _emotions(order: Order, rows: pd.DataFrame, place: Place) -> _Made:
+    from assets.language.emotion_model.runs import train
+
+    version, error, precision = train(order, rows, current_run(), keeps=place.rank == 0)
+    return _Made(version, error, precision)
 
 
 def _keep(order: Order, fitted: Fitted, train: pd.DataFrame) -> str:
@@ -197,7 +218,7 @@ def _begin(order: Order, device: str, place: Place, say: Tell) -> None:
 @contextmanager
 def _threads(order: Order) -> Iterator[None]:
     """One thread for what does not fit on a device: more threads than free cores make small fits many times slower."""
-    with nullcontext() if uses_device(order.forecaster) else threadpool_limits(1):
+    with nullcontext() if order_uses_device(order) else threadpool_limits(1):
         yield
 
 

@@ -276,6 +276,10 @@ def _parameters(warehouse: Warehouse, settings: Settings, cell: Cell, name: str,
 def _version(outcome: Outcome, now: datetime) -> dict[str, Any]:
     """The row of `models.versions` of a bundle."""
     order = outcome.order
+    if order.task.kind == "labels":
+        from assets.language.emotion_model.runs import version_row
+
+        return version_row(outcome, now)
     manifest = read_manifest(order.home, str(outcome.result.version))
     columns = [column for column in table("models.versions").column_names if hasattr(manifest, column)]
     row = {column: getattr(manifest, column) for column in columns}

@@ -12,9 +12,9 @@ from assets.language.emotion_model.files import read_tsv
 from assets.language.emotion_model.fit import EVALUATION, fit, keep
 from assets.language.emotion_model.recipe import Recipe
 from assets.models.fit_run import FitRun
-from orchestration.cli import main
 from resources.emotions.model import load
 from resources.emotions.seen import seen_by
+from tests.emotions.commands import run
 from tests.emotions.lessons import LABELS, examples, texts_of
 
 
@@ -26,21 +26,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> tuple[int, str, str]:
-    monkeypatch.setattr("sys.argv", ["upswell", "emotion", *arguments])
-    try:
-        main()
-        code = 0
-    except SystemExit as left:
-        code = int(left.code or 0)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def test_a_text_as_json(bundle: Path, monkeypatch, capsys) -> None:
-    code, out, _ = run(["dance cat magic", "--model", str(bundle), "--json"], monkeypatch, capsys)
+    code, out, _ = run(["emotion", "dance cat magic", "--model", str(bundle), "--json"], monkeypatch, capsys)
     [row] = json.loads(out)["texts"]
     assert code == 0
     assert row["state"] == "judged" and row["emotions"] == ["joy"]
@@ -62,18 +49,18 @@ FAULTS = {
 def test_a_file_with_every_fault_has_a_row_for_every_line(bundle: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     file = tmp_path / "texts.txt"
     file.write_bytes(b"\n".join([*FAULTS.values(), b"prank"]) + b"\n")
-    code, out, _ = run([str(file), "--model", str(bundle), "--json"], monkeypatch, capsys)
+    code, out, _ = run(["emotion", str(file), "--model", str(bundle), "--json"], monkeypatch, capsys)
     rows = json.loads(out)["texts"]
     states = dict(zip([*FAULTS, "last"], [row["state"] for row in rows], strict=True))
     assert code == 0
     assert [name for name, state in states.items() if state == "empty"] == ["empty", "blank"]
     assert rows[-1]["emotions"] == ["anger"] and rows[list(FAULTS).index("a megabyte")]["emotions"] == ["joy"]
-    code, out, _ = run([str(file), "--model", str(bundle)], monkeypatch, capsys)
+    code, out, _ = run(["emotion", str(file), "--model", str(bundle)], monkeypatch, capsys)
     assert code == 0 and "empty" in out and "\x1b[31m" not in out
 
 
 def test_a_lone_surrogate_and_masks_as_an_argument(bundle: Path, monkeypatch, capsys) -> None:
-    code, out, _ = run(["dance \ud800 [NAME]", "--model", str(bundle)], monkeypatch, capsys)
+    code, out, _ = run(["emotion", "dance \ud800 [NAME]", "--model", str(bundle)], monkeypatch, capsys)
     assert code == 0 and "joy" in out and "[NAME]" in out
 
 
@@ -97,7 +84,7 @@ def test_standard_input(bundle: Path) -> None:
 def test_what_cannot_be_done_is_one_line_with_the_way_out(
     arguments: list[str], says: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    code, _, err = run([*arguments, "--home", str(tmp_path)], monkeypatch, capsys)
+    code, _, err = run(["emotion", *arguments, "--home", str(tmp_path)], monkeypatch, capsys)
     assert code == 2 and says in err and len(err.strip().splitlines()) == 1
 
 
@@ -118,7 +105,7 @@ def test_the_evaluation_of_a_file_leaves_out_what_was_trained_on(
         for number, (text, names) in enumerate(fresh + [(text.upper(), names) for text, names in known])
     ]
     file = tsv(tmp_path, lines, list(LABELS))
-    code, out, _ = run(["--evaluate", str(file), "--model", str(bundle), "--json"], monkeypatch, capsys)
+    code, out, _ = run(["emotion", "--evaluate", str(file), "--model", str(bundle), "--json"], monkeypatch, capsys)
     found = json.loads(out)
     model, all_of = load(bundle), read_tsv(file, LABELS)
     seen = seen_by(bundle, all_of.texts)
@@ -129,7 +116,7 @@ def test_the_evaluation_of_a_file_leaves_out_what_was_trained_on(
     assert found["oracle_macro"] >= found["fitted"]["macro"] - 0.02
     assert [row["label"] for row in found["labels"]] == list(LABELS)
     assert [row["support"] for row in found["labels"]] == all_of.take(~seen).truth.sum(axis=0).tolist()
-    code, out, _ = run(["--evaluate", str(file), "--model", str(bundle)], monkeypatch, capsys)
+    code, out, _ = run(["emotion", "--evaluate", str(file), "--model", str(bundle)], monkeypatch, capsys)
     assert code == 0 and "oracle" in out and "also in train and left out" in out
 
 
@@ -148,7 +135,7 @@ def test_a_file_with_other_labels_is_refused(
     bundle: Path, tmp_path: Path, lines: list[str], labels: list[str] | None, says: str, monkeypatch, capsys
 ) -> None:
     file = tsv(tmp_path, lines, labels)
-    code, _, err = run(["--evaluate", str(file), "--model", str(bundle)], monkeypatch, capsys)
+    code, _, err = run(["emotion", "--evaluate", str(file), "--model", str(bundle)], monkeypatch, capsys)
     assert code == 2 and says in " ".join(err.split())
 
 

@@ -58,7 +58,8 @@ def fit_temperature(logits: Array, truth: Array) -> float:
 def best_macro_f1(logits: Array, truth: Array) -> float:
     """Macro-F1 with the thresholds that are best for these very texts: for choosing among epochs, not for reporting."""
     probabilities = 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -80, 80)))
-    return float(f1_by_threshold(probabilities, truth).max(axis=0).mean())
+    there = truth.any(axis=0)
+    return float(f1_by_threshold(probabilities, truth).max(axis=0)[there].mean()) if there.any() else 0.0
 
 
 def fit_decisions(logits: Array, truth: Array, abstain_below: float) -> Decisions:

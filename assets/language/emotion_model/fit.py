@@ -59,11 +59,6 @@ class Fitted:
     precision: str
     save: Callable[[Path], None]
 
-    @property
-    def dev_error(self) -> float:
-        """1 - macro-F1 on dev by folds."""
-        return 1 - self.evaluation().fitted.macro
-
     def evaluation(self) -> Evaluation:
         """On dev by folds."""
         return evaluate_dev(self.dev_logits, self.dev, self.also_in_train, self.recipe.abstain_below)
