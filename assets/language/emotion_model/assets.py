@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.models.assets import carry_out
-from assets.policies import describe, markdown, picture, retry, run_guard, upstream
+from assets.policies import describe, markdown, picture, retry, run_guard
 from resources.home import Home
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EmotionTraining(dg.Config):
 @dg.asset(
     key=["models", "emotions"],
     group_name="models",
-    deps=upstream("models.emotions"),
+    deps=[["raw", "texts"]],
     pool="gpu",
     code_version="1",
     **describe("models.emotions"),
@@ -93,7 +93,7 @@ def emotion_model(context: dg.AssetExecutionContext, config: EmotionTraining, ho
 @dg.asset(
     key=["evaluations", "emotions"],
     group_name="evaluations",
-    deps=[["models", "emotions"], *upstream("evaluations.emotions")],
+    deps=[["models", "emotions"], ["raw", "texts"]],
     retry_policy=retry,
     pool="cpu",
     code_version="1",
