@@ -14,6 +14,7 @@ from assets.language.emotion_model.network_fit import FittedNetwork, fit_network
 from assets.language.emotion_model.recipe import Recipe
 from assets.models.fit_run import FitRun, StoppedError
 from assets.models.network.batches import length_order
+from assets.models.network.losses import labels_objective
 from resources.emotions.baseline import Baseline
 from resources.emotions.encoders import find_encoder
 from resources.emotions.model import EmotionError, Manifest, load, seal
@@ -168,3 +169,19 @@ def test_an_unknown_encoder_and_missing_weights_name_the_way_out(tmp_path: Path)
         find_encoder("transformers")
     with pytest.raises(EncoderError, match=r"no config\.json"):
         find_encoder("bert-base", str(tmp_path))
+
+
+def test_the_loss_weighs_labels_and_focal_loss_looks_away_from_what_is_easy() -> None:
+    said = torch.tensor([[4.0, 0.0], [-4.0, 0.0]])
+    batch = {"outcome": torch.tensor([[1.0, 1.0], [0.0, 0.0]])}
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(said, batch["outcome"], reduction="none")
+    plain = labels_objective(0.0, [3.0, 1.0])({"point": said}, batch)
+    assert torch.allclose(plain, (entropy * torch.tensor([[3.0, 1.0], [1.0, 1.0]])).mean(1))
+    focal = labels_objective(2.0, [3.0, 1.0])({"point": said}, batch)
+    assert torch.allclose(focal[1], (entropy[1] * (-torch.expm1(-entropy[1])) ** 2).mean())
+    assert focal[1] < 0.3 * plain[1]
+
+
+def test_focal_loss_fits_too(encoder: Path) -> None:
+    fitted = fit_network(recipe(encoder, focal_gamma=2.0, head="frozen", epochs=20), TRAIN, DEV, 0, FitRun())
+    assert fitted.curve[-1]["train_loss"] < fitted.curve[0]["train_loss"]
