@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from orchestration.console import HomeOption, JsonOption, opened, people, print_json, print_table, use_home
 from orchestration.errors import RunFailedError, UsageError
@@ -54,6 +55,9 @@ class Compared(StrEnum):
     image = "image"
     audio = "audio"
     video = "video"
+    titles = "titles"
+    transcripts = "transcripts"
+    comments = "comments"
 
 
 @app.command()
@@ -508,23 +512,36 @@ def similar(
     modality: Annotated[
         Compared | None, typer.Option("--in", help="What is compared; else what fits the query.")
     ] = None,
-    before: Annotated[str | None, typer.Option(help="Only videos anchored before this time (ISO, UTC).")] = None,
+    before: Annotated[str | None, typer.Option(help="Only what was known before this time (ISO, UTC).")] = None,
+    after: Annotated[
+        str | None, typer.Option(help="Of titles, transcripts, comments: written at this time or later (ISO, UTC).")
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many.", min=1)] = 10,
     home: HomeOption = None,
     json_: JsonOption = False,
 ) -> None:
-    """The videos most like one, a text or a picture: exact cosine, nearest first."""
+    """The videos most like one, a text or a picture, or what is said most like a text: exact cosine, nearest first."""
     from assets.embeddings.search import similar as search
+    from assets.embeddings.search import similar_texts
 
     warehouse, settings = opened(home)
+    end, start = _time(before, "--before"), _time(after, "--after")
+    if modality in (Compared.titles, Compared.transcripts, Compared.comments):
+        part = cast(Any, modality.value.removesuffix("s"))
+        texts = similar_texts(warehouse, warehouse.home, settings, query, part, k=k, before=end, after=start)
+        told = [vars(row) for row in texts]
+        print_json(told) if json_ else print_table([{**row, "text": _beginning(row["text"])} for row in told])
+        return
+    if start is not None:
+        raise UsageError("--after is for --in titles, transcripts or comments")
     found = search(
         warehouse,
         warehouse.home,
         settings,
         query,
-        modality=None if modality is None else modality.value,
+        modality=None if modality is None else cast(Any, modality.value),
         k=k,
-        before=_time(before, "--before"),
+        before=end,
     )
     rows = [vars(row) for row in found]
     print_json(rows) if json_ else print_table(rows)
@@ -789,6 +806,11 @@ def _pairs(texts: Iterable[str], option: str) -> dict[str, str]:
             raise UsageError(f"{option} {text}: write name=value")
         pairs[name] = value
     return pairs
+
+
+def _beginning(text: str) -> str:
+    line = escape(" ".join(text.split()))
+    return line if len(line) <= 160 else f"{line[:159]}…"
 
 
 def _time(text: str | None, option: str) -> datetime | None:

@@ -14,7 +14,7 @@ from resources.home import Home
 
 EMBEDDING_TABLES = tuple(
     f"embeddings.{name}"
-    for name in ("contents", "interpretation", "encoders", *MODALITIES, "fused", "neighbours", "coordinates")
+    for name in ("contents", "interpretation", "encoders", *MODALITIES, "said", "fused", "neighbours", "coordinates")
 )
 
 
@@ -94,6 +94,31 @@ def _vectors(modality: Modality) -> dg.AssetsDefinition:
     return vectors
 
 
+@dg.asset(**_spec("said", "embeddings.encoders"))
+def said(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Encodes what is said in videos and of them, for search by meaning and for drift."""
+    from assets.embeddings.encode import SAID, encode_missing
+    from assets.embeddings.in_use import chosen, in_use
+
+    if "text" not in chosen(home.settings):
+        return dg.MaterializeResult(metadata={"why nothing": "embeddings.text is null in upswell.yaml"})
+    rows = []
+    for encoder in in_use(home.warehouse, home.settings, "text"):
+        done = encode_missing(
+            home.warehouse,
+            "text",
+            encoder,
+            None,
+            now=home.now(),
+            run_id=context.run_id,
+            progress=lambda at, of: context.log.info(f"{at:,} of {of:,} texts encoded (said)"),
+            place=SAID,
+        )
+        rows.append({"encoder": encoder.name, "revision": encoder.revision[:12], "dim": encoder.dim, **vars(done)})
+    totals = {name: sum(row[name] for row in rows) for name in ("new", "cached", "removed", "failed")}
+    return dg.MaterializeResult(metadata={**totals, "encoders": markdown(rows)})
+
+
 @dg.asset(**_spec("fused"))
 def fused(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Fuses the vectors of each video, with the encoders of every origin."""
@@ -142,6 +167,7 @@ assets: list[dg.AssetsDefinition] = [
     interpretation,
     encoders,
     *(_vectors(modality) for modality in MODALITIES),
+    said,
     fused,
     neighbours,
     coordinates,

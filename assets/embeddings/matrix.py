@@ -55,14 +55,27 @@ def load_vectors(warehouse: Warehouse, modality: Modality, made_by: Identity | N
         EncoderError: There are vectors of several encoders, revisions or precisions and none was named; there are
             none; or their lengths differ.
     """
-    chosen = made_by or _only_identity(warehouse, modality)
-    query = (
-        f"SELECT content_id, vector FROM embeddings.{modality} "
-        "WHERE encoder = ? AND revision = ? AND precision = ? AND preprocessing = ?"
+    return _of(
+        warehouse,
+        f"SELECT content_id, vector FROM embeddings.{modality}",
+        made_by or _only_identity(warehouse, modality),
     )
-    key = [chosen.encoder, chosen.revision, chosen.precision, chosen.preprocessing]
+
+
+def load_said(warehouse: Warehouse, made_by: Identity) -> Matrix:
+    """The vectors of what is said in videos and of them by one encoder, normalised; ids are text ids.
+
+    Raises:
+        EncoderError: Their lengths differ.
+    """
+    return _of(warehouse, "SELECT text_id, vector FROM embeddings.said", made_by)
+
+
+def _of(warehouse: Warehouse, query: str, made_by: Identity) -> Matrix:
+    key = [made_by.encoder, made_by.revision, made_by.precision, made_by.preprocessing]
+    same = "WHERE encoder = ? AND revision = ? AND precision = ? AND preprocessing = ?"
     with warehouse.read() as con:
-        ids, vectors = read_vectors(con, query, key)
+        ids, vectors = read_vectors(con, f"{query} {same}", key)
     return Matrix(ids, normalised(vectors), " ".join(key))
 
 

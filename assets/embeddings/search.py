@@ -1,4 +1,4 @@
-"""What is most similar to what: exact cosine over a matrix, and the answer to `upswell similar`.
+"""What is most similar to what: exact cosine over a matrix, and the answers to `upswell similar`: videos, or what is said.
 
 Nothing is approximated and nothing is indexed; a search compares vectors of one encoder, or of one fusion, only.
 """
@@ -13,12 +13,14 @@ import pyarrow as pa
 
 from assets.embeddings.encoders import Registered, encoder_for, open_encoder
 from assets.embeddings.fusion import fusion_for
-from assets.embeddings.matrix import Matrix, load_fused, load_vectors, normalised
+from assets.embeddings.matrix import Matrix, load_fused, load_said, load_vectors, normalised
+from assets.language.texts import texts_of
 from resources.encoders.base import Content, EncoderError, Modality, Vectors
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 
 Compared = Modality | Literal["fused"]
+Part = Literal["title", "transcript", "comment"]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 Indices = np.ndarray[Any, np.dtype[np.intp]]
 _BLOCK = 65_536
@@ -39,6 +41,19 @@ class Similar:
     anchor_at: datetime | None
     target: str | None
     outcome: float | None
+
+
+@dataclass(frozen=True)
+class SimilarText:
+    """A title, transcript or comment that is similar to a query, where it stands, and when it was written and known."""
+
+    source: str
+    video_id: str
+    item_id: str
+    cosine: float
+    text: str
+    written_at: datetime
+    known_at: datetime
 
 
 def top(
@@ -163,6 +178,60 @@ def similar(
     return _videos(warehouse, settings, found, compared, k, end, video)
 
 
+def similar_texts(
+    warehouse: Warehouse,
+    home: Path,
+    settings: Settings,
+    query: str,
+    part: Part,
+    *,
+    k: int = 10,
+    before: datetime | None = None,
+    after: datetime | None = None,
+) -> list[SimilarText]:
+    """The titles, transcripts or comments that are most similar to a text, most similar first; a copied text stands once.
+
+    Of a long transcript a pretrained encoder reads the beginning only.
+
+    Args:
+        warehouse: Where texts and vectors are.
+        home: Where fitted encoders are kept.
+        settings: Which encoder makes the vectors of texts.
+        query: A text.
+        part: What is searched.
+        k: How many.
+        before: What was known at this time or later, and encoders fitted on it, are left out (naive UTC).
+        after: What was written before this time is left out (naive UTC).
+
+    Raises:
+        EncoderError: There are no vectors to search, or the query has none.
+    """
+    end = before or _EVER
+    record = _record(warehouse, settings, "text", end)
+    matrix = load_said(warehouse, record.identity)
+    if not len(matrix.ids):
+        raise EncoderError(
+            f"{record.identity.encoder} has made no vectors of what is said: materialise embeddings.said"
+        )
+    rows = warehouse.query(
+        """SELECT text_id, source, video_id, item_id, written_at, known_at FROM language.texts
+           WHERE part = $part AND state IN ('valid', 'duplicate') AND known_at < $before AND written_at >= $after
+           ORDER BY known_at, source, video_id, item_id""",
+        {"part": part, "before": end, "after": after or datetime.min},
+    ).to_pylist()
+    first = {row["text_id"]: row for row in reversed(rows)}
+    usable = np.fromiter((each in first for each in matrix.ids), np.bool_, len(matrix.ids))
+    vector = _encoded(home, settings, query, query, record, "text")
+    found, cosines = top(matrix, vector, k, usable=usable)
+    best = [(str(matrix.ids[row]), float(cosine)) for row, cosine in zip(found[0], cosines[0], strict=True) if row >= 0]
+    said = texts_of(warehouse, [text_id for text_id, _ in best])
+    return [
+        SimilarText(cosine=cosine, text=said[text_id], **{name: row[name] for name in row if name != "text_id"})
+        for text_id, cosine in best
+        if text_id in said and (row := first[text_id])
+    ]
+
+
 def _record(warehouse: Warehouse, settings: Settings, modality: Modality, end: datetime) -> Registered:
     choice = getattr(settings.embeddings, modality)
     if choice is None:
@@ -239,7 +308,13 @@ def _encode(home: Path, settings: Settings, query: str, compared: Compared, reco
         content = open_image(Path(query).read_bytes(), settings.media.max_pixels)
     else:
         content = f"{query}\n"  # as the text of a video with this title
-    encoder = open_encoder(home, settings, compared, record)
+    return _encoded(home, settings, query, content, record, compared)
+
+
+def _encoded(
+    home: Path, settings: Settings, query: str, content: Content, record: Registered, modality: Modality
+) -> Vectors:
+    encoder = open_encoder(home, settings, modality, record)
     vector = encoder.encode([content])
     if not np.any(vector):
         raise EncoderError(f"{encoder.name} finds nothing in {query!r} that it knows: say more, or use another encoder")

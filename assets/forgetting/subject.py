@@ -18,6 +18,8 @@ from warehouse.contracts import Table, load_tables, quoted
 
 TEXTS = ("title", "description", "text", "name")
 """Columns that hold a subject's own words."""
+CONTENTS = ("content_id", "text_id")
+"""Columns that hold the sha256 of bytes or of a text."""
 
 
 class ForgetError(ValueError):
@@ -173,11 +175,12 @@ def _others_too(
 def _add_contents(con: duckdb.DuckDBPyConnection, task: Task) -> None:
     """Contents that only the subject's videos have, with the frames and sounds that were made of them."""
     mine, others = set[str](), set[str]()
-    for table in tables_with("source", "video_id", "content_id"):
-        condition = of_subject(table, task) or "FALSE"
-        for belongs, target in ((condition, mine), (f"NOT ({condition})", others)):
-            sql = f"SELECT DISTINCT content_id FROM {table.identifier} WHERE {belongs} AND content_id IS NOT NULL"
-            target.update(row[0] for row in con.execute(sql, parameters(task, sql)).fetchall())
+    for column in CONTENTS:
+        for table in tables_with("source", "video_id", column):
+            condition = of_subject(table, task) or "FALSE"
+            for belongs, target in ((condition, mine), (f"NOT ({condition})", others)):
+                sql = f"SELECT DISTINCT {column} FROM {table.identifier} WHERE {belongs} AND {column} IS NOT NULL"
+                target.update(row[0] for row in con.execute(sql, parameters(task, sql)).fetchall())
     texts = {hashlib.sha256(each.encode()).hexdigest() for each in _content_texts(con, task)}
     task.contents = sorted((_with_parts(con, mine) | texts) - _with_parts(con, others))
 

@@ -12,7 +12,7 @@ import duckdb
 
 from assets.forgetting.needles import REDACTED
 from assets.forgetting.state import Task
-from assets.forgetting.subject import member_hash, needles_of, of_subject, parameters
+from assets.forgetting.subject import CONTENTS, member_hash, needles_of, of_subject, parameters
 from assets.raw.media_rows import arrow_rows
 from warehouse.connection import Warehouse, holds
 from warehouse.contracts import Table, load_tables, quoted, table
@@ -62,8 +62,9 @@ def delete_rows(warehouse: Warehouse, task: Task, *, mentions: bool = True) -> d
 
 def _delete(con: duckdb.DuckDBPyConnection, declared: Table, task: Task) -> int:
     condition = of_subject(declared, task)
-    if condition is None and "content_id" in declared.column_names and "video_id" not in declared.column_names:
-        condition = "content_id IN (SELECT unnest($contents::VARCHAR[]))"
+    own = [name for name in CONTENTS if name in declared.column_names and "video_id" not in declared.column_names]
+    if condition is None and own:
+        condition = f"{own[0]} IN (SELECT unnest($contents::VARCHAR[]))"
     return _count(con, f"DELETE FROM {declared.identifier} WHERE {condition}", task) if condition else 0
 
 
