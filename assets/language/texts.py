@@ -21,8 +21,6 @@ from warehouse.lineage import record_partitions
 from warehouse.writer import append_rows
 
 TEXTS = "language.texts"
-COPIED = 25
-"""Characters from which on the same comment under two videos is a copy; a shorter one is what many people say."""
 _HERE = Path(__file__).parent
 _FOUND = (_HERE / "texts.sql").read_text()
 _KEY = "source, video_id, part, item_id, text_id"
@@ -122,17 +120,14 @@ def _look_at_fresh(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def _compare(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes `wanted`: what was found, with its findings. Of equal texts the one known first is no duplicate."""
-    earlier = "ORDER BY known_at, written_at, item_id, video_id"
+    """Makes `wanted`: what was found, with its findings. Of equal texts of a video the one known first is no duplicate."""
     con.execute(
-        f"""CREATE TABLE wanted AS
-            SELECT source, video_id, part, item_id, text_id, written_at, known_at, length, language,
-                   CASE WHEN state = 'valid' AND part <> 'title' AND (
-                            row_number() OVER (PARTITION BY source, video_id, part, text_id {earlier}) > 1
-                            OR (part = 'comment' AND length >= {COPIED}
-                                AND row_number() OVER (PARTITION BY source, part, text_id {earlier}) > 1))
-                        THEN 'duplicate' ELSE state END AS state
-            FROM found JOIN findings USING (part, text_id)"""
+        """CREATE TABLE wanted AS
+           SELECT source, video_id, part, item_id, text_id, written_at, known_at, length, language,
+                  CASE WHEN state = 'valid' AND row_number() OVER (
+                           PARTITION BY source, video_id, part, text_id ORDER BY known_at, written_at, item_id) > 1
+                       THEN 'duplicate' ELSE state END AS state
+           FROM found JOIN findings USING (part, text_id)"""
     )
 
 
