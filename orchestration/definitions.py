@@ -27,6 +27,7 @@ from assets.forgetting import assets as forgetting
 from assets.language import assets as language
 from assets.language.assets import LANGUAGE_TABLES
 from assets.language.emotion_model import assets as emotion_model
+from assets.language.checks import language_checks
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
@@ -101,6 +102,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
         asset_checks=[
             *table_checks(CHECKED),
             fresh_sources,
+            *language_checks,
             *embedding_checks,
             *cluster_checks,
             *evaluation_checks,

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from assets.evaluations.second_home import SecondHome, Subject, World, platform_day, platform_world, subjects
 from assets.features.build import Anchors
 from assets.features.frame import CATEGORIES, IDENTITY, OUTCOME, TEXT, load_frame, numeric_features
+from assets.language.measures import COLUMNS as MEASURED
+from assets.language.measures import MEASURES
 from assets.models.columns import group_of
 from resources.settings import Settings, cutoff_age
 from warehouse.connection import Warehouse
@@ -34,6 +36,7 @@ ROW = "(row)"
 UNDECLARED = "(undeclared)"
 _ABSENT, _PRESENT = "absent", "present"
 _METRIC = "metric_"
+_FEATURES = ("content", "engagement", "channel", "metrics")
 _PLATFORM_ROWS = 2_000_000
 """Snapshots that all contexts of an audit may copy together, about: memory is bounded, however large a source is."""
 _PLATFORM_DAYS = 20
@@ -350,13 +353,15 @@ def _platform_worlds(warehouse: Warehouse, drawn: Iterable[Row], seed: int) -> l
 def _compare_videos(
     compared: _Comparison, warehouse: Warehouse, home: SecondHome, drawn: Sequence[Row], known: Known
 ) -> None:
-    for name in ("content", "engagement", "channel", "metrics"):
+    words = [MEASURES] if warehouse.query(f"SELECT 1 FROM {MEASURES} LIMIT 1").num_rows else []
+    for name in (*(f"features.{name}" for name in _FEATURES), *words):
         expected = _by_key(home.rows(name))
         stored = _by_key((0, row) for row in _stored(warehouse, name, drawn))
         for world, row in enumerate(drawn):
-            cutoff = None if name == "content" else row["cutoff"]
+            cutoff = None if name == "features.content" else row["cutoff"]
             key = (row["source"], row["video_id"], cutoff)
-            compared.add(row, f"features.{name}", expected.get((world, *key)), stored.get((0, *key)))
+            one, other = expected.get((world, *key)), stored.get((0, *key))
+            compared.add(row, name, one and _without(one, {"inputs"}), other and _without(other, {"inputs"}))
     for row in drawn:
         subject = known.get((row["source"], row["video_id"]))
         moment = None if subject is None else subject.anchor_at + cutoff_age(row["cutoff"])
@@ -364,7 +369,7 @@ def _compare_videos(
 
 
 def _compare_platform(compared: _Comparison, warehouse: Warehouse, home: SecondHome) -> None:
-    expected = {(world, row["day"]): row for world, row in home.rows("context")}
+    expected = {(world, row["day"]): row for world, row in home.rows("features.context")}
     stored = {(row["source"], row["day"]): row for row in warehouse.query("SELECT * FROM features.context").to_pylist()}
     for position, world in enumerate(home.worlds):
         day = platform_day(world)
@@ -375,7 +380,7 @@ def _compare_platform(compared: _Comparison, warehouse: Warehouse, home: SecondH
 def _compare_outcomes(compared: _Comparison, home: SecondHome, outcomes: Sequence[dict[str, Any]]) -> None:
     expected = {
         (row["source"], row["video_id"], home.worlds[world].moment, row["target"]): row
-        for world, row in home.rows("targets")
+        for world, row in home.rows("features.targets")
     }
     for row in outcomes:
         found = {column: value for column, value in row.items() if column != "cutoff"}
@@ -391,7 +396,7 @@ def _stored(warehouse: Warehouse, name: str, drawn: Iterable[Row]) -> list[dict[
         return []
     return _query(
         warehouse,
-        f"SELECT f.* FROM features.{name} f SEMI JOIN (SELECT unnest($videos, recursive := true)) USING (source, video_id)",
+        f"SELECT f.* FROM {name} f SEMI JOIN (SELECT unnest($videos, recursive := true)) USING (source, video_id)",
         {"videos": videos},
     )
 
@@ -421,20 +426,20 @@ def _gather(
     import pyarrow as pa
 
     found: dict[str, list[dict[str, Any]]] = {}
-    for name in ("content", "engagement", "channel", "metrics", "targets"):
+    for name in (*(f"features.{name}" for name in (*_FEATURES, "targets")), MEASURES):
         for world, row in videos.rows(name):
             of, _ = drawn[world % len(drawn)]
             about_outcome = world >= len(drawn)
-            if about_outcome is (name == "targets") and row.get("cutoff", of.cutoff) == of.cutoff:
+            if about_outcome is (name == "features.targets") and row.get("cutoff", of.cutoff) == of.cutoff:
                 found.setdefault(name, []).append({**row, "source": _own_source(sets.index(of), row["source"])})
-    for world, row in platform.rows("context"):
+    for world, row in platform.rows("features.context"):
         if row["day"] == platform_day(platform.worlds[world]):
-            found.setdefault("context", []).extend(
+            found.setdefault("features.context", []).extend(
                 {**row, "source": _own_source(position, row["source"])} for position in range(len(sets))
             )
     with again.write() as con:
         for name, rows in found.items():
-            declared = table(f"features.{name}")
+            declared = table(name)
             columns = {column: [row[column] for row in rows] for column in declared.column_names}
             replace_rows(con, declared, pa.table(columns), {})
 
@@ -494,13 +499,13 @@ def _late(of: TrainingSet) -> list[Difference]:
 
 
 def _is_declared(column: str, cutoff: str) -> bool:
-    known = {*IDENTITY, *TEXT, *CATEGORIES, *OUTCOME, *numeric_features(cutoff)}
+    known = {*IDENTITY, *TEXT, *CATEGORIES, *OUTCOME, *MEASURED, *numeric_features(cutoff)}
     return column in known or column.startswith(_METRIC) or _is_content(column)
 
 
 def _is_content(column: str) -> bool:
     """Whether a column speaks of content: what that is fitted on is held to its origin where it is made."""
-    return group_of(column) not in ("scalars", "title")
+    return group_of(column) not in ("scalars", "title") and column not in MEASURED
 
 
 def _declared(row: Row, cutoff: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-"""A second home that holds only what was usable by given moments, and feature tables built there by the ordinary path.
+"""A second home that holds only what was usable by given moments, and feature tables and measures of words built there by the
+ordinary path.
 
 Each moment is a world of its own in one warehouse: source, video and channel ids carry the world's number, so that nothing
 joins from one world to another. A world leaves out rows that cannot bear on the row in question; to leave out too much could
@@ -13,6 +14,10 @@ from typing import Any, Literal
 
 from assets.features.build import TABLES, Anchors
 from assets.features.stale import ranges, rebuild
+from assets.language.emotions import EMOTIONS
+from assets.language.measures import refresh_measures
+from assets.language.texts import TEXTS, refresh_texts
+from assets.language.transcripts import TRANSCRIPTS
 from resources.settings import MeasuredTarget, Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -24,7 +29,7 @@ _SQL = Path(__file__).parent
 _COUNTS = ("views", "likes", "comments", "shares", "saves")
 _TEXTS = ("title", "description", "url", "thumbnail_url", "category", "language")
 _RAW: Mapping[Kind, tuple[str, ...]] = {
-    "videos": ("videos", "snapshots", "channels", "metrics", "labels", "availability"),
+    "videos": ("videos", "snapshots", "channels", "metrics", "labels", "availability", "comments", "captions"),
     "platform": ("videos", "snapshots"),
 }
 _LATER = timedelta(days=1)
@@ -104,10 +109,13 @@ class SecondHome:
         for name in _features(self.kind):
             for start, end in self._platform_days() if name == "context" else [everything]:
                 rebuild(name, self.warehouse, own_settings, own_anchors, start, end, now + _LATER, "audit")
+        if self.kind == "videos":
+            refresh_texts(self.warehouse, now + _LATER, "audit")
+            refresh_measures(self.warehouse)
         return self
 
-    def rows(self, name: str) -> list[tuple[int, dict[str, Any]]]:
-        """The rows of a feature table that speak of the subjects (or of the day of a source), each with its world."""
+    def rows(self, full_name: str) -> list[tuple[int, dict[str, Any]]]:
+        """The rows of a table that speak of the subjects (or of the day of a source), each with its world."""
         if not self.worlds:
             return []
         wanted = [
@@ -116,7 +124,7 @@ class SecondHome:
         ]
         key = "source" if self.kind == "platform" else "video_id"
         found = self.warehouse.query(
-            f"""SELECT w.world, f.* FROM features.{name} f
+            f"""SELECT w.world, f.* FROM {full_name} f
                 JOIN (SELECT unnest($wanted, recursive := true)) w ON w.key = f.{key} ORDER BY ALL""",
             {"wanted": wanted},
         ).to_pylist()
@@ -148,9 +156,12 @@ class SecondHome:
             },
         )
         with facts, self.warehouse.write() as con:
-            for name in _RAW[self.kind]:
-                con.register("usable", facts.execute(_usable(name)).to_arrow_table())
-                con.execute(f"INSERT INTO raw.{name} BY NAME SELECT * FROM usable")
+            rows = {f"raw.{name}": _usable(f"raw.{name}", name) for name in _RAW[self.kind]}
+            if self.kind == "videos":
+                rows |= {TRANSCRIPTS: _usable(TRANSCRIPTS, "transcripts"), EMOTIONS: "SELECT * FROM emotions"}
+            for full_name, query in rows.items():
+                con.register("usable", facts.execute(query).to_arrow_table())
+                con.execute(f"INSERT INTO {full_name} BY NAME SELECT * FROM usable")
                 con.unregister("usable")
 
     def _renamed(self, settings: Settings, anchors: Anchors) -> tuple[Settings, dict[str, str]]:
@@ -217,13 +228,17 @@ def _copies(kind: Kind, videos: str) -> dict[str, str]:
     copies = {name: f"SELECT * FROM raw.{name} {of_videos}" for name in _RAW[kind]}
     copies["channels"] = f"""SELECT * FROM raw.channels SEMI JOIN (
         SELECT DISTINCT source, channel_id FROM raw.videos {of_videos}) USING (source, channel_id)"""
+    copies["transcripts"] = f"SELECT * FROM {TRANSCRIPTS} {of_videos} WHERE origin = 'speech'"
+    # What a model says of a text does not change; from when on it counts is asked of every row of the measures.
+    copies["emotions"] = f"SELECT * FROM {EMOTIONS} SEMI JOIN (FROM {TEXTS} {of_videos}) USING (text_id)"
     return copies
 
 
-def _usable(name: str) -> str:
-    """The rows of a raw table that each world holds, under the world's own ids."""
-    usable = "(r.observed_at <= w.moment AND r.known_at <= w.moment)"
-    columns = table(f"raw.{name}").column_names
+def _usable(full_name: str, name: str) -> str:
+    """The rows of a table that each world holds, under the world's own ids; `name` is that of its copy."""
+    columns = table(full_name).column_names
+    times = [column for column in ("observed_at", "known_at") if column in columns]
+    usable = f"({' AND '.join(f'r.{column} <= w.moment' for column in times)})"
     replaced: dict[str, str] = {
         column: f"w.world || '@' || r.{column}" for column in ("source", "video_id", "channel_id") if column in columns
     }

@@ -9,6 +9,7 @@ import json
 import pandas as pd
 
 from assets.features.build import TABLES, code_version
+from assets.language.measures import load_measures
 from resources.settings import ClassTarget, MeasuredTarget, Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -51,7 +52,7 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
 
     Returns:
         IDENTITY, TEXT and CATEGORIES columns, the numeric features (float, NaN = missing), `metric_<name>` per further
-        measure, and OUTCOME: `status`, `value`, `matured_at`, `last_level` (last known level on the target's own scale,
+        measure, `emotion_*` and `speech_*` where there are words, and OUTCOME: `status`, `value`, `matured_at`, `last_level` (last known level on the target's own scale,
         where it has one). Sorted by anchor and id.
 
     Raises:
@@ -89,6 +90,7 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
         metrics = con.execute("SELECT * FROM metrics").df()
     for metric, rows in metrics.groupby("metric"):
         frame[f"metric_{metric}"] = frame["video_id"].map(rows.set_index("video_id")["value"])
+    frame = frame.join(load_measures(warehouse, source, cutoff), on="video_id")
     level = _level_column(settings, measured, cutoff)
     frame["last_level"] = frame[level] if level else float("nan")
     return frame

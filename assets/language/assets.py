@@ -11,7 +11,13 @@ from assets.language.stale import begin_language, finish_language
 from assets.policies import describe, markdown, retry, upstream
 from resources.home import Home
 
-LANGUAGE_TABLES = ("language.transcripts", "language.texts", "language.summaries")
+LANGUAGE_TABLES = (
+    "language.transcripts",
+    "language.texts",
+    "language.emotions",
+    "language.measures",
+    "language.summaries",
+)
 
 
 def _spec(name: str, *deps: str) -> dict[str, Any]:
@@ -52,8 +58,45 @@ def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     from assets.language.texts import refresh_texts, states
 
     done = refresh_texts(home.warehouse, home.now(), context.run_id)
-    finish_language(home.warehouse, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={**vars(done), "states": markdown(states(home.warehouse))})
+
+
+@dg.asset(**_spec("emotions"))
+def emotions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Scores every valid text that the serving emotion model has not scored yet."""
+    from assets.language.emotions import NO_MODEL, model_of, score_missing, shown
+
+    warehouse, now = home.warehouse, home.now()
+    model = model_of(warehouse, now)
+    done = score_missing(
+        warehouse,
+        model,
+        now=now,
+        run_id=context.run_id,
+        policies=home.settings.policies,
+        progress=lambda at, of: context.log.info(f"{at:,} of {of:,} texts scored"),
+    )
+    if model is None:
+        return dg.MaterializeResult(metadata={**vars(done), "why nothing": NO_MODEL})
+    loaded = model.loaded
+    return dg.MaterializeResult(
+        metadata={
+            **vars(done),
+            "model": f"{loaded.name} {loaded.revision[:12]}",
+            "counts from": model.usable_at.isoformat(sep=" "),
+            "shown": markdown(shown(warehouse, loaded.revision)),
+        }
+    )
+
+
+@dg.asset(**_spec("measures", "language.summaries"))
+def measures(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Puts together what the words of each video tell as of each cutoff."""
+    from assets.language.measures import coverage, refresh_measures
+
+    done = refresh_measures(home.warehouse)
+    finish_language(home.warehouse, run_id=context.run_id, now=home.now())
+    return dg.MaterializeResult(metadata={**vars(done), "by cutoff": markdown(coverage(home.warehouse))})
 
 
 @dg.asset(**_spec("summaries"))
@@ -78,4 +121,4 @@ def summaries(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRe
     return dg.MaterializeResult(metadata={**vars(done), "method": summariser.name, "ROUGE-L": rouge})
 
 
-assets: list[dg.AssetsDefinition] = [transcripts, texts, summaries]
+assets: list[dg.AssetsDefinition] = [transcripts, texts, emotions, summaries, measures]

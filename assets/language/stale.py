@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 
+from assets.models.registry import EMOTIONS
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.lineage import record_partitions
@@ -14,7 +15,7 @@ LANGUAGE = "language"
 
 
 def language_is_stale(warehouse: Warehouse, settings: Settings) -> bool:
-    """Whether landings, features, settings or code have changed since texts were last brought up to date.
+    """Whether landings, features, the serving emotion model, settings or code have changed since texts were last brought up to date.
 
     Without any landing there are no texts.
     """
@@ -33,7 +34,9 @@ def language_version(warehouse: Warehouse, settings: Settings) -> str:
     rows = warehouse.query(
         """SELECT (SELECT bit_xor(hash(landing_id, contract_version)) FROM raw.landings) AS landings,
                   (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
-                   WHERE "table" = 'features.channel') AS features"""
+                   WHERE "table" IN ('features.channel', 'features.content')) AS features,
+                  (SELECT bit_xor(hash(version, alias)) FROM models.versions WHERE target = $emotions AND alias IS NOT NULL) AS model""",
+        {"emotions": EMOTIONS},
     ).to_pylist()
     said = [rows[0], settings.language.model_dump_json(), _code_version()]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

@@ -34,10 +34,14 @@ CONTENT_PREFIXES = {
     "fused_": "fused",
     "style_": "style",
     "neighbour_": "neighbours",
+    "emotion_": "emotions",
+    "speech_": "transcript",
 }
-"""How the columns that content gives begin, and the group that each belongs to."""
+"""How the columns that content and words give begin, and the group that each belongs to."""
 SCALARS = frozenset({"scalars", "channel", "title"})
-"""What a forecaster sees unless it says otherwise: everything but vectors of content and what is made of them."""
+"""What a forecaster sees unless it says otherwise: everything but vectors of content, what is made of them, and words."""
+WORDS = frozenset({"emotions", "transcript"})
+"""What words tell, which is in every frame where there are any."""
 
 
 def group_of(name: str) -> str:

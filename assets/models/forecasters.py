@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from assets.models.classifiers import HistGradientBoostingClassifierForecaster, TfidfLogistic
-from assets.models.columns import SCALARS, group_of
+from assets.models.columns import SCALARS, WORDS, group_of
 from assets.models.ensembles import Blend, Stack, StyleResiduals
 from assets.models.learned import (
     AudioBoosting,
@@ -18,7 +18,9 @@ from assets.models.learned import (
     RidgeForecaster,
     ScalarsBoosting,
     TextBoosting,
+    TranscriptBoosting,
     VideoBoosting,
+    WordsBoosting,
 )
 from assets.models.naive import BaseRate, ChannelMedian, ConstantGrowth, GlobalMean, GrowthCurve, Persistence
 from assets.models.network.forecaster import FusionNetworkClassifierForecaster, FusionNetworkForecaster
@@ -42,6 +44,8 @@ FORECASTERS: dict[str, type[Any]] = {
         ImageBoosting,
         AudioBoosting,
         VideoBoosting,
+        TranscriptBoosting,
+        WordsBoosting,
         ContentBoosting,
         BaseRate,
         TfidfLogistic,
@@ -101,8 +105,8 @@ def unavailable(name: str) -> str | None:
 
 
 def sees_content(names: Iterable[str]) -> bool:
-    """Whether any of some forecasters reads more than scalars and titles."""
-    return any(getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS for name in names)
+    """Whether any of some forecasters reads more than scalars, titles and words."""
+    return any(getattr(FORECASTERS[name], "sees", SCALARS) - SCALARS - WORDS for name in names)
 
 
 def lacks(name: str, train: pd.DataFrame) -> str | None:
@@ -116,7 +120,7 @@ def lacks(name: str, train: pd.DataFrame) -> str | None:
     columns = [column for column in train.columns if group_of(str(column)) in groups and column != "style"]
     if columns and train[columns].notna().any(axis=1).mean() >= 0.1:
         return None
-    return f"fewer than a tenth of the training rows have {', '.join(sorted(groups))} vectors"
+    return f"fewer than a tenth of the training rows have {', '.join(sorted(groups))}"
 
 
 def make(name: str, seed: int = 0) -> Any:

@@ -16,7 +16,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import Ridge
 from sklearn.utils.validation import check_is_fitted
 
-from assets.models.columns import SCALARS, Rows, Schema
+from assets.models.columns import SCALARS, WORDS, Rows, Schema
 from assets.models.preparation import BoosterMatrix, LinearMatrix
 from assets.models.task import Kind, Task
 from assets.models.trees import PackedTrees
@@ -194,6 +194,21 @@ class VideoBoosting(ScalarsBoosting):
 
     name = "boosting_video"
     sees = frozenset({"video"})
+
+
+class WordsBoosting(HistGradientBoostingForecaster):
+    """The default that also sees what words tell: the emotions of title and comments, the transcript."""
+
+    name = "boosting_words"
+    sees = SCALARS | WORDS
+    needs = WORDS
+
+
+class TranscriptBoosting(ScalarsBoosting):
+    """The default on nothing but the transcript: its length, rate and emotions."""
+
+    name = "boosting_transcript"
+    sees = frozenset({"transcript"})
 
 
 class ContentBoosting(ScalarsBoosting):

@@ -20,7 +20,17 @@ GLADNESS: Mapping[str, float] = {
     "nervousness": -0.4,
 }
 """How glad each emotion is, -1 to 1."""
-COMMENTED = ("admiration", "joy", "amusement", "surprise", "curiosity", "neutral", "annoyance", "disappointment", "anger")
+COMMENTED = (
+    "admiration",
+    "joy",
+    "amusement",
+    "surprise",
+    "curiosity",
+    "neutral",
+    "annoyance",
+    "disappointment",
+    "anger",
+)
 """What people show in comments."""
 SPOKEN = ("excitement", "joy", "curiosity", "neutral", "nervousness", "sadness", "annoyance")
 """What people show when they speak."""

@@ -35,7 +35,15 @@ COMMENT_AGE_H, COMMENT_AGE_SD = 5.0, 1.2
 SENTENCES_SPOKEN, SENTENCES_FELT, SENTENCES_KEY = 6, 4, 2
 WITH_CAPTIONS, CAPTIONS_LATER = 0.85, 0.2
 """Share of the videos with captions, and of these the share whose captions come hours after publication."""
-SPOILT = {"empty": 0.02, "mojibake": 0.02, "markup": 0.01, "spam": 0.02, "duplicate": 0.02, "late": 0.03, "resent": 0.01}
+SPOILT = {
+    "empty": 0.02,
+    "mojibake": 0.02,
+    "markup": 0.01,
+    "spam": 0.02,
+    "duplicate": 0.02,
+    "late": 0.03,
+    "resent": 0.01,
+}
 """Share of the comments that each fault befalls, each at most one; `late` and `resent` ones are valid."""
 LABELLED = {"train": 1500, "dev": 300, "test": 200}
 WRONG_LABELS = 0.02
@@ -109,7 +117,8 @@ def _drawn(mood: np.ndarray, among: Sequence[str], rng: np.random.Generator) -> 
     glad = np.array([GLADNESS[name] for name in among])
     odds = np.exp(GAIN * mood[:, None] * glad)
     chance = (odds / odds.sum(axis=1, keepdims=True)).cumsum(axis=1)
-    return np.array(among, dtype=object)[np.minimum((rng.random(len(mood))[:, None] > chance).sum(axis=1), len(among) - 1)]
+    place = np.minimum((rng.random(len(mood))[:, None] > chance).sum(axis=1), len(among) - 1)
+    return np.asarray(np.array(among, dtype=object)[place])
 
 
 def _sentence(emotion: str, words: Sequence[str], draw: int) -> str:
@@ -133,7 +142,8 @@ def _comments(world: World, moods: pandas.DataFrame) -> pandas.DataFrame:
     draws = rng.integers(0, 1 << 30, (len(video), 2)).tolist()
     spoken = _vocabulary(world)
     texts = [
-        _comment_text(mood, spoken[of], draw) for mood, of, draw in zip(emotion.tolist(), video.tolist(), draws, strict=True)
+        _comment_text(mood, spoken[of], draw)
+        for mood, of, draw in zip(emotion.tolist(), video.tolist(), draws, strict=True)
     ]
     rows = pandas.DataFrame(
         {
@@ -184,7 +194,7 @@ def _spoil(rows: pandas.DataFrame, rng: np.random.Generator) -> pandas.DataFrame
     late = kind == "late"
     known = collected + np.where(late, (DAY_S * (0.5 + rng.exponential(1.0, len(rows)))).astype(np.int64), 0)
     rows = rows.assign(text=text, emotion=emotion, collected=collected, known=known, spoilt=kind)
-    resent = rows[kind == "resent"]
+    resent: pandas.DataFrame = rows[kind == "resent"]
     return pandas.concat([rows, resent.assign(known=resent["known"] + DAY_S)], ignore_index=True)
 
 
@@ -214,7 +224,8 @@ def _transcripts(world: World, moods: pandas.DataFrame) -> pandas.DataFrame:
             "key": keys,
         }
     )
-    return rows[has & (rows["known"] < world.config.days * DAY_S)].reset_index(drop=True)
+    kept = np.flatnonzero(has & (rows["known"].to_numpy() < world.config.days * DAY_S))
+    return rows.take(kept).reset_index(drop=True)
 
 
 def _plain(forms: Sequence[str], words: Sequence[str], draw: int) -> str:
@@ -243,7 +254,9 @@ def _labelled(config: SimulatorConfig) -> pandas.DataFrame:
 
 
 def _commented(rows: pandas.DataFrame, config: SimulatorConfig) -> list[list[str]]:
-    columns = [rows[name].tolist() for name in ("comment_id", "video_id", "text", "likes", "written", "collected", "known")]
+    columns = [
+        rows[name].tolist() for name in ("comment_id", "video_id", "text", "likes", "written", "collected", "known")
+    ]
     return [
         [comment, video, text, str(likes), _time(config, written), _time(config, collected), _time(config, known)]
         for comment, video, text, likes, written, collected, known in zip(*columns, strict=True)
@@ -261,7 +274,9 @@ def _captions(rows: pandas.DataFrame, config: SimulatorConfig) -> list[list[str]
 def _write_texts(texts: pandas.DataFrame, config: SimulatorConfig, folder: Path) -> Path:
     moment = _time(config, 0)
     columns = [texts[name].tolist() for name in ("text_id", "text", "labels", "split")]
-    records = [[name, text, ",".join(labels), split, moment] for name, text, labels, split in zip(*columns, strict=True)]
+    records = [
+        [name, text, ",".join(labels), split, moment] for name, text, labels, split in zip(*columns, strict=True)
+    ]
     return _write(folder, "texts", config, 0, ("text_id", "text", "labels", "split", "collected_at"), records)
 
 

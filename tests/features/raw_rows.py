@@ -117,7 +117,19 @@ class RawRows:
     def label(
         self, video: str, label: str, observed: datetime, value: float | None, known: datetime | None = None
     ) -> "RawRows":
-        return self._add("labels", observed, known, {"video_id": video, "label": label, "value": value})
+        said = {"video_id": video, "comment_id": "", "label": label, "value": value}
+        return self._add("labels", observed, known, said)
+
+    def comment(
+        self, video: str, comment: str, text: str, observed: datetime, known: datetime | None = None
+    ) -> "RawRows":
+        said = {"video_id": video, "comment_id": comment, "text": text, "published_at": observed}
+        return self._add("comments", observed, known, said)
+
+    def caption(
+        self, video: str, text: str, observed: datetime, known: datetime | None = None, kind: str = "manual"
+    ) -> "RawRows":
+        return self._add("captions", observed, known, {"video_id": video, "language": "en", "kind": kind, "text": text})
 
     def status(self, video: str, observed: datetime, status: str, known: datetime | None = None) -> "RawRows":
         return self._add("availability", observed, known, {"video_id": video, "status": status})
