@@ -15,6 +15,7 @@ from orchestration.cli import latest_report
 from orchestration.runs import Runs
 from resources.simulator import SimulatorConfig, write_landings
 from resources.simulator.media import write_media
+from resources.simulator.words import write_words
 
 THUMBNAILS, SOUNDS, CLIPS = 0.85, 0.11, 0.005
 """Shares of the videos that get a thumbnail, a sound, a clip: enough to see what they add, few enough for a demo."""
@@ -38,7 +39,7 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     stage(f"simulating {days} days of scrapes into {runs.home.inbox}")
     runs.home.inbox.mkdir(exist_ok=True)
     config = SimulatorConfig(seed=seed, days=days, videos_per_day=videos_per_day)
-    written = write_landings(config, runs.home.inbox)
+    written = [*write_landings(config, runs.home.inbox), *write_words(config, runs.home.inbox)]
     stage(f"ingesting {len(written)} landing files")
     runs.ingest_inbox(written)
     runs.execute("collection")  # nothing is asked of any network, and nothing of the simulator's is ever overdue

@@ -1,9 +1,9 @@
 """A source whose truth is known: simulated channels and videos, collected with every kind of dirt, as landing files.
 
 `world` says what videos are worth and how they grow, `collection` what a scraper sees of it, `landings` writes the
-files, `vocabulary` holds the words; `media` gives videos `pictures` and `sounds`, and `modality` draws small worlds in
-which one modality decides. Nothing here reads the warehouse, and nothing outside tests and benchmarks may
-use `truth` and `media_truth`: they are what forecasts are held against.
+files, `vocabulary` holds the words of titles; `words` says what is said in and under videos, in the sentences of `moods`;
+`media` gives videos `pictures` and `sounds`, and `modality` draws small worlds in which one modality decides. Nothing here reads the warehouse, and nothing outside tests and benchmarks may
+use `truth`, `media_truth` and `words_truth`: they are what forecasts are held against.
 """
 
 from dataclasses import dataclass

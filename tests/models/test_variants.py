@@ -28,6 +28,7 @@ def frame() -> pd.DataFrame:
             made[f"{prefix}_{number:02d}"] = rng.normal(size=len(made))
     made["image_00"] += made["value"]  # the picture knows
     made["look_brightness"], made["sound_loudness"], made["neighbour_mean"] = 0.5, -20.0, made["value"].mean()
+    made["emotion_comments_joy"], made["speech_joy"] = 0.5, 0.25
     made["style"], made["style_distance"] = np.where(made["image_00"] > 7, "s1", "s2"), 1.0
     return made
 
@@ -40,6 +41,8 @@ def frame() -> pd.DataFrame:
         ("boosting_image", {"image"}),
         ("boosting_audio", {"audio"}),
         ("hist_gradient_boosting", {"scalars", "title"}),
+        ("boosting_transcript", {"transcript"}),
+        ("boosting_words", {"scalars", "title", "emotions", "transcript"}),
         ("boosting_all", {"scalars", "title", "fused", "image", "audio", "style", "neighbours"}),
     ],
 )
@@ -70,7 +73,8 @@ def test_the_variant_that_sees_the_signal_is_the_one_that_forecasts(frame: pd.Da
 def test_where_there_is_no_content_the_variants_say_why(frame: pd.DataFrame) -> None:
     bare = make_frame(400, "pre")
     assert {name for name in names_for(PRE) if lacks(name, bare)} == {
-        *("boosting_text", "boosting_image", "boosting_audio", "boosting_video", "boosting_all")
+        *("boosting_text", "boosting_image", "boosting_audio", "boosting_video", "boosting_all"),
+        *("boosting_transcript", "boosting_words"),
     }
     few = frame.assign(**{column: np.nan for column in frame.columns if group_of(str(column)) == "image"})
     few.loc[few.index[:50], "image_00"] = 1.0
@@ -90,8 +94,8 @@ def test_unseen_variants_are_listed_and_the_others_run(frame: pd.DataFrame) -> N
 
 def test_modalities_alone_are_asked_before_counts_are_known_only() -> None:
     later = names_for(Task.of(SETTINGS, "log_views_7d", "24h"))
-    assert "hist_gradient_boosting" in later
-    assert not {"boosting_image", "boosting_scalars", "boosting_all"} & set(later)
+    assert {"hist_gradient_boosting", "boosting_words"} <= set(later)
+    assert not {"boosting_image", "boosting_scalars", "boosting_transcript", "boosting_all"} & set(later)
 
 
 def test_a_frame_without_the_columns_of_any_group_is_refused(frame: pd.DataFrame) -> None:

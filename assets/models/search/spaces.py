@@ -43,6 +43,8 @@ SPACES: dict[str, Space] = {
     "boosting_image": _BOOSTING,
     "boosting_audio": _BOOSTING,
     "boosting_video": _BOOSTING,
+    "boosting_transcript": _BOOSTING,
+    "boosting_words": _BOOSTING,
     "boosting_all": _BOOSTING,
     "tfidf_logistic": {
         "C": FloatDistribution(0.003, 30.0, log=True),
