@@ -26,8 +26,8 @@ from assets.features.build import TABLES
 from assets.forgetting import assets as forgetting
 from assets.language import assets as language
 from assets.language.assets import LANGUAGE_TABLES
-from assets.language.emotion_model import assets as emotion_model
 from assets.language.checks import language_checks
+from assets.language.emotion_model import assets as emotion_model
 from assets.models import assets as models
 from assets.models.search import assets as search
 from assets.raw import assets as raw
