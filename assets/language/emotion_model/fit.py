@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class Fitted:
     precision: str
     save: Callable[[Path], None]
 
+    @cached_property
     def evaluation(self) -> Evaluation:
         """On dev by folds."""
         return evaluate_dev(self.dev_logits, self.dev, self.also_in_train, self.recipe.abstain_below)
@@ -126,7 +128,7 @@ def keep(folder: Path, fitted: Fitted, known_at: datetime | None, trained_on: st
     try:
         fitted.save(draft)
         write_seen(draft, fitted.train.texts)
-        (draft / EVALUATION).write_text(json.dumps(fitted.evaluation().told(), indent=1))
+        (draft / EVALUATION).write_text(json.dumps(fitted.evaluation.told(), indent=1))
         recipe = fitted.recipe
         manifest = Manifest(
             kind="baseline" if recipe.model == BASELINE else "network",

@@ -70,6 +70,13 @@ def label_weights(truth: Truth, power: float) -> Array:
     return np.asarray(share**-power, np.float32)
 
 
+def _begin_at_shares(network: EmotionNetwork, truth: Truth, weights: Array) -> None:
+    """Set the bias so that the network begins with the labels' (weighted) shares (Lin et al. 2017), which few steps of a small rate reach."""
+    share = (truth.sum(axis=0) + 0.5) / (len(truth) + 1)
+    with torch.no_grad():
+        network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share) * weights).astype(np.float32)))
+
+
 def fit_network(recipe: Recipe, train: Examples, dev: Examples, seed: int, run: FitRun) -> FittedNetwork:
     """Train a network on `train`; dev says when to stop and which epoch is best.
 
@@ -90,6 +97,7 @@ def fit_network(recipe: Recipe, train: Examples, dev: Examples, seed: int, run: 
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         network, folder = pretrained(recipe.model, recipe.weights, len(train.labels))
+        _begin_at_shares(network, train.truth, weights)
         longest = tokens_read(folder, recipe.max_tokens)
         rows, later = (_tensors(folder, examples, longest) for examples in (train, dev))
         lesson: nn.Module = _Whole(network, recipe.unfreeze_epochs)

@@ -141,7 +141,7 @@ def train(order: Order, frame: pd.DataFrame, run: FitRun, keeps: bool) -> tuple[
     fitted = fit(
         Recipe.model_validate(order.parameters), examples_of(frame, "train"), examples_of(frame, "dev"), order.seed, run
     )
-    error = 1 - fitted.evaluation().fitted.macro
+    error = 1 - fitted.evaluation.fitted.macro
     if not keeps:
         return None, error, fitted.precision
     draft = order.home / FOLDER / f".draft_{order.training_id}"
