@@ -114,7 +114,7 @@ def build_definitions(*, resource_overrides: Mapping[str, Any] | None = None) ->
             landing_sensor(jobs.ingestion.name),
             arrivals_sensor({job.name: job for job in jobs.ALL}, jobs.ingestion.name, jobs.CHAIN_TAG),
             chain_sensor({job.name: job for job in jobs.ALL}, jobs.CHAIN_TAG),
-            training_sensor(jobs.training, jobs.gate.name, jobs.CHAIN_TAG),
+            training_sensor(jobs.training, jobs.emotions, jobs.gate.name, jobs.CHAIN_TAG),
             gate_sensor(jobs.gate, jobs.training.name, jobs.CHAIN_TAG),
             failure_sensor(),
         ],

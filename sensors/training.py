@@ -13,6 +13,7 @@ import dagster as dg
 
 from assets.evaluations.grid import Cell
 from assets.models.assets import training_cells
+from assets.models.registry import EMOTIONS
 from resources.home import Home
 from sensors.leftovers import UNFINISHED, end_leftovers
 from sensors.refresh import under_way
@@ -26,50 +27,79 @@ DECISION = "upswell/decision/"
 """How the tags of a training run begin, one per decision that asked for it."""
 
 
-def training_sensor(training: Any, gate_name: str, chain_tag: str) -> dg.SensorDefinition:
-    """The sensor that asks for a training run of the cells that need one.
+def training_sensor(training: Any, emotions: Any, gate_name: str, chain_tag: str) -> dg.SensorDefinition:
+    """The sensor that asks for a training run of the cells that need one, and of the emotion model where that does.
 
     Args:
-        training: The job.
+        training: The job of the forecasters.
+        emotions: The job of the emotion model.
         gate_name: The job that may be judging what an earlier run trained.
         chain_tag: Marks the run, so that figures and report follow it.
     """
 
     @dg.sensor(
         name="training",
-        job=training,
+        jobs=[training, emotions],
         minimum_interval_seconds=15,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Newly matured labels, a growing error or drift of features: one run trains the cells that need it.",
     )
-    def sensor(context: dg.SensorEvaluationContext, home: Home) -> dg.RunRequest | dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext, home: Home) -> list[dg.RunRequest] | dg.SkipReason:
         from assets.evaluations.decisions import decisions, record
         from assets.evaluations.trigger import FIRED, should_train
 
-        if busy := _busy(context.instance, home, training.name, gate_name):
+        if busy := _busy(context.instance, home, training.name, emotions.name, gate_name):
             return dg.SkipReason(busy)
 
         def fate(decision_id: str) -> "Fate":
             return _fate(context.instance, decision_id)
 
         warehouse, settings, now = home.warehouse, home.settings, home.now()
-        decided = {cell: should_train(warehouse, settings, cell, now, fate) for cell in training_cells(home)}
+        decided = {
+            cell: should_train(warehouse, settings, cell, now, fate)
+            for cell in [*training_cells(home), *emotion_cells(home)]
+        }
         known = {decision.decision_id for decision in decisions(warehouse, kind="training")}
         if new := [decision for decision in decided.values() if decision.decision_id not in known]:
             with warehouse.write() as con:
                 for decision in new:
                     record(con, decision)
-        asked = {str(cell): one.decision_id for cell, one in decided.items() if one.outcome == FIRED}
+        asked = {cell: one.decision_id for cell, one in decided.items() if one.outcome == FIRED}
         if not asked:
             return dg.SkipReason("; ".join(f"{cell}: {one.why}" for cell, one in decided.items()) or "no cell to train")
-        key = _key(sorted(asked.values()))
-        return dg.RunRequest(
-            run_key=key,
-            run_config={"ops": {"models__runs": {"config": {"cells": list(asked), "decision_ids": asked}}}},
-            tags={chain_tag: key, **{f"{DECISION}{name}": "asked" for name in asked.values()}},
-        )
+        texts = {cell: name for cell, name in asked.items() if cell.target == EMOTIONS}
+        cells = {str(cell): name for cell, name in asked.items() if cell not in texts}
+        requests = []
+        if cells:
+            config = {"models__runs": {"config": {"cells": list(cells), "decision_ids": cells}}}
+            requests.append(_request(training.name, config, sorted(cells.values()), chain_tag))
+        for name in texts.values():
+            config = {"models__emotions": {"config": {"decision_id": name}}}
+            requests.append(_request(emotions.name, config, [name], chain_tag))
+        return requests
 
     return sensor
+
+
+def emotion_cells(home: Home) -> list[Cell]:
+    """The cell of the emotion model, where there are labelled texts or a model of it."""
+    there = home.warehouse.query(
+        """SELECT 1 FROM raw.texts UNION ALL SELECT 1 FROM models.versions WHERE target = $emotions
+           UNION ALL SELECT 1 FROM raw.labels WHERE label = $emotions LIMIT 1""",
+        {"emotions": EMOTIONS},
+    )
+    return [Cell("texts", EMOTIONS, "text")] if there.num_rows else []
+
+
+def _request(job: str, ops: dict[str, Any], decision_ids: Sequence[str], chain_tag: str) -> dg.RunRequest:
+    """A run that carries out some decisions, once."""
+    key = _key(decision_ids)
+    return dg.RunRequest(
+        run_key=key,
+        job_name=job,
+        run_config={"ops": ops},
+        tags={chain_tag: key, **{f"{DECISION}{name}": "asked" for name in decision_ids}},
+    )
 
 
 def gate_sensor(gate: Any, training_name: str, chain_tag: str) -> dg.SensorDefinition:

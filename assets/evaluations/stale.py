@@ -16,7 +16,7 @@ FIGURES, REPORTS, LEDGER = "evaluations.metrics", "evaluations.reports", "evalua
 
 
 def ledger_is_stale(warehouse: Warehouse) -> bool:
-    """Whether features, content or champions have changed since the ledger stage was last finished; no champion, no ledger."""
+    """Whether features, language, content or champions have changed since the ledger stage was last finished; no champion, no ledger."""
     if not warehouse.query(
         "SELECT 1 FROM models.versions WHERE alias IS NOT NULL AND target <> 'emotions' LIMIT 1"
     ).num_rows:
@@ -40,9 +40,8 @@ def _ledger_version(warehouse: Warehouse) -> str:
     rows = warehouse.query(
         """SELECT (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
                    WHERE starts_with("table", 'features.') OR starts_with("table", 'embeddings')
-                      OR starts_with("table", 'clusters.')) AS features,
-                  (SELECT bit_xor(hash(version, alias)) FROM models.versions
-                   WHERE alias IS NOT NULL AND target <> 'emotions') AS serving"""
+                      OR starts_with("table", 'clusters.') OR starts_with("table", 'language')) AS features,
+                  (SELECT bit_xor(hash(version, alias)) FROM models.versions WHERE alias IS NOT NULL) AS serving"""
     ).to_pylist()
     return f"{rows[0]['features']}-{rows[0]['serving']}"
 

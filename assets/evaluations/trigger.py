@@ -13,7 +13,7 @@ from typing import Any, Literal
 from assets.evaluations.decisions import Decision, decisions, fingerprint
 from assets.evaluations.grid import MIN_TRAIN, Cell
 from assets.features.frame import features_fingerprint
-from assets.models.registry import CHAMPION, TRAINING, registered
+from assets.models.registry import CHAMPION, EMOTIONS, TRAINING, registered
 from resources import clock
 from resources.settings import ClassTarget, Settings, Trigger, cutoff_age
 from warehouse.connection import Warehouse
@@ -238,6 +238,7 @@ def read_state(
     with warehouse.read():  # one opening, one state
         champion, latest = registered(warehouse, cell, CHAMPION), _latest_model(warehouse, cell)
         labels, runs = _labels(warehouse, settings, cell, now), _runs(warehouse, cell)
+        made_for = _made_for(cell)
         drift = _drift(warehouse, champion["version"], settings) if champion else []
     fired = [one for one in earlier if one.outcome == FIRED]
     told = [labels["matured"], labels["latest"], labels["trainable"], labels["origin"]]
@@ -248,7 +249,7 @@ def read_state(
         fitted=(champion or latest or {"n_train": 0})["n_train"],
         trainable=labels["trainable"],
         trained=latest["n_train"] if latest else None,
-        outdated=latest is not None and latest["feature_fingerprint"] != features_fingerprint(),
+        outdated=latest is not None and latest["feature_fingerprint"] != made_for,
         measures={row["measure"]: row["value"] for row in drift},
         features={row["measure"]: row["feature"] for row in drift},
         tries=_tries(fired, runs, fate),
@@ -279,6 +280,8 @@ def _others(fired: list[Decision], runs: list[dict[str, Any]]) -> tuple[datetime
 
 def _labels(warehouse: Warehouse, settings: Settings, cell: Cell, now: datetime) -> dict[str, Any]:
     """The labels there are, and how many a training would have: those matured by the origin that it would choose."""
+    if cell.target == EMOTIONS:
+        return _labelled_texts(warehouse, settings, now)
     definition = settings.targets[cell.target]
     rows = warehouse.query(
         """WITH matured AS (
@@ -303,6 +306,23 @@ def _labels(warehouse: Warehouse, settings: Settings, cell: Cell, now: datetime)
     )
     found: dict[str, Any] = rows.to_pylist()[0]
     return found
+
+
+def _labelled_texts(warehouse: Warehouse, settings: Settings, now: datetime) -> dict[str, Any]:
+    """The same of the emotion model, which is trained on all labelled texts and comments that are known."""
+    from assets.language.emotion_model.runs import labelled_texts
+
+    known = labelled_texts(warehouse, settings, now)["known_at"]
+    return {"matured": len(known), "latest": known.max(), "origin": None, "trainable": len(known)}
+
+
+def _made_for(cell: Cell) -> str:
+    """What a model of a cell would be made for now: other features, or other code that prepares texts, make it outdated."""
+    if cell.target == EMOTIONS:
+        from assets.language.emotion_model.runs import code_fingerprint
+
+        return code_fingerprint()
+    return features_fingerprint()
 
 
 def _latest_model(warehouse: Warehouse, cell: Cell) -> dict[str, Any] | None:

@@ -129,7 +129,9 @@ def drift(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     """Measures how far what is seen now is from what each champion was trained on."""
     from assets.evaluations.drift import measure_drift
     from assets.evaluations.stale import finish_ledger
+    from assets.language.emotion_model.drift import measure_emotion_drift
 
+    emotions = measure_emotion_drift(home.warehouse, home.settings, home.now(), context.run_id, run_guard(context))
     done = measure_drift(home.warehouse, home.settings, home.now(), context.run_id, run_guard(context))
     largest = home.warehouse.query(
         """SELECT d.source, d.target, d.cutoff, d.measure, arg_max(d.feature, (d.value, d.feature)) AS feature,
@@ -144,7 +146,8 @@ def drift(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
         metadata={
             "champions": len(done.rows),
             "measured anew": sum(rows > 0 for rows in done.rows.values()),
-            "rows added": sum(done.rows.values()),
+            "rows added": sum(done.rows.values()) + emotions,
+            "rows of the emotion model": emotions,
             "refused": markdown(_by_cell(done.refused, "why")),
             "largest": markdown(largest),
             "thresholds": markdown(

@@ -41,12 +41,28 @@ _CODE = (
     "assets/models/network/loop.py",
 )
 _TEXTS = """
+WITH commented AS (
+    SELECT source, video_id, comment_id, arg_min(text, (greatest(observed_at, known_at), text)) AS text,
+           min(greatest(observed_at, known_at)) AS known_at
+    FROM raw.comments WHERE text IS NOT NULL GROUP BY ALL),
+judged AS (
+    SELECT l.source, l.video_id, l.comment_id, l.observed_at, greatest(l.observed_at, l.known_at, c.known_at) AS known_at, c.text,
+           list_filter(list_transform(string_split(l.text, ','), lambda x: lower(trim(x))),
+                       lambda x: list_contains($labels, x)) AS labels
+    FROM raw.labels l JOIN commented c USING (source, video_id, comment_id)
+    WHERE l.label = 'emotions' AND l.text IS NOT NULL),
+labelled AS (
+    SELECT source, video_id, text_id, observed_at, known_at, text, labels, split FROM raw.texts
+    WHERE labels IS NOT NULL AND list_contains(['train', 'dev'], split)
+    UNION ALL
+    SELECT source, video_id, video_id || ' ' || comment_id, observed_at, known_at, text, labels,
+           CASE WHEN substr(sha256(lower(text)), 1, 1) < '3' THEN 'dev' ELSE 'train' END
+    FROM judged WHERE len(labels) > 0)
 SELECT source, arg_max(video_id, observed_at) AS video_id, text_id, max(observed_at) AS observed_at,
        arg_max(known_at, observed_at) AS known_at, arg_max(text, observed_at) AS text,
        arg_max(labels, observed_at) AS labels, arg_max(split, observed_at) AS split
-FROM raw.texts
-WHERE known_at <= $now AND labels IS NOT NULL AND list_contains(['train', 'dev'], split)
-      AND NOT list_contains($forbidden, source)
+FROM labelled
+WHERE known_at <= $now AND NOT list_contains($forbidden, source)
 GROUP BY source, text_id ORDER BY source, text_id
 """
 
@@ -80,7 +96,7 @@ def orders_for(warehouse: Warehouse, settings: Settings, *, now: datetime, run_i
         return Asked(CELL, skipped={"all": why})
     origin = frame["known_at"].max().date() + timedelta(days=1)
     training_set_id, path = freeze(frame, warehouse.home)
-    data_version = hashlib.sha256(f"{training_set_id} {_code()}".encode()).hexdigest()[:16]
+    data_version = hashlib.sha256(f"{training_set_id} {code_fingerprint()}".encode()).hexdigest()[:16]
     frozen = {
         "source": CELL.source,
         "target": CELL.target,
@@ -92,7 +108,7 @@ def orders_for(warehouse: Warehouse, settings: Settings, *, now: datetime, run_i
         "rows": len(frame),
         "columns": list(frame.columns),
         "schema_fingerprint": _labels_fingerprint(GOEMOTIONS),
-        "feature_fingerprint": _code(),
+        "feature_fingerprint": code_fingerprint(),
         "data_version": data_version,
         "made_by": TRAINING,
         "run_id": run_id,
@@ -105,10 +121,18 @@ def orders_for(warehouse: Warehouse, settings: Settings, *, now: datetime, run_i
 
 
 def labelled_texts(warehouse: Warehouse, settings: Settings, now: datetime) -> pd.DataFrame:
-    """The latest state of the labelled texts of train and dev that are known, by source and id."""
-    sources = [row["source"] for row in warehouse.query("SELECT DISTINCT source FROM raw.texts").to_pylist()]
+    """The latest state of the labelled texts of train and dev that are known, by source and id; labelled comments among them.
+
+    A comment is labelled by a row of `raw.labels` (label `emotions`, text `joy,anger`); equal comments are on the same side.
+    """
+    sources = [
+        row["source"]
+        for row in warehouse.query("SELECT source FROM raw.texts UNION SELECT source FROM raw.labels").to_pylist()
+    ]
     left_out = list(forbidden(settings.policies, sources))
-    frame: pd.DataFrame = warehouse.query(_TEXTS, {"now": now, "forbidden": left_out}).to_pandas()
+    frame: pd.DataFrame = warehouse.query(
+        _TEXTS, {"now": now, "forbidden": left_out, "labels": list(GOEMOTIONS)}
+    ).to_pandas()
     return frame
 
 
@@ -276,7 +300,7 @@ def _labels_fingerprint(labels: tuple[str, ...]) -> str:
     return hashlib.sha256(json.dumps(labels).encode()).hexdigest()[:16]
 
 
-def _code() -> str:
+def code_fingerprint() -> str:
     """Fingerprint of the code that prepares texts, fits and decides: other code is another training."""
     root = Path(__file__).parents[3]
     digest = hashlib.sha256()
