@@ -39,7 +39,7 @@ _NOT_SEEN = """
                           UNION ALL SELECT source, video_id, known_at FROM raw.snapshots)
     WHERE source = $source GROUP BY video_id HAVING max(known_at) < $limit"""
 """Videos of a source of which nothing came to be known since a moment."""
-_DERIVED = ("features", "embeddings", "clusters", "evaluations")
+_DERIVED = ("features", "embeddings", "clusters", "evaluations", "language")
 # When what a derived row says of a video's counts was true.
 _AS_OF = {
     "features.engagement": "as_of",
@@ -52,6 +52,9 @@ _AS_OF = {
     "evaluations.forecasts": "as_of",
     "evaluations.scores": "matured_at",
 }
+
+# Derived rows that hold or stand for words of the source.
+_WORDED = ("language.texts", "language.transcripts", "language.summaries")
 
 
 @dataclass(frozen=True)
@@ -285,6 +288,8 @@ def delete_derived(ingestion: Ingestion, task: Task) -> dict[str, int]:
                     condition = "TRUE"
                 elif limits.statistics is not None and declared.full_name in _AS_OF:
                     condition = f"{_AS_OF[declared.full_name]} < TIMESTAMP '{limits.statistics.isoformat(sep=' ')}'"
+                elif limits.text is not None and declared.full_name in _WORDED:
+                    condition = f"known_at < TIMESTAMP '{limits.text.isoformat(sep=' ')}'"
                 else:
                     continue
                 row = con.execute(

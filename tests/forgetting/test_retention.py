@@ -115,6 +115,19 @@ def test_derived_rows_and_training_sets_go_with_what_they_were_made_from(house: 
     assert house.rows("SELECT training_set_id FROM raw.withdrawn") == [(set_id,)]
 
 
+def test_words_that_were_made_of_what_is_overdue_go_with_it(house: House) -> None:
+    house.take("a.csv", landing(*(observed("v1", day) for day in (0, 40))))
+    rows = [
+        {"source": "simulator", "video_id": video, "origin": "manual", "text": "what was said", "state": "done"}
+        | {"attempts": 0, "known_at": START + timedelta(days=day), "made_at": START + timedelta(days=day)}
+        for video, day in (("old", 0), ("new", 40))
+    ]
+    insert(house.warehouse, "language.transcripts", *rows)
+    under(house, "{text: 30d}")
+    forget_at(house, 45)
+    assert house.rows("SELECT video_id FROM language.transcripts") == [("new",)]
+
+
 def test_a_source_without_a_limit_keeps_everything(house: House) -> None:
     house.take("a.csv", landing(observed("v1", 0)))
     assert due(house.warehouse, house.settings, START + timedelta(days=9999)) == []
