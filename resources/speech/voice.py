@@ -123,9 +123,11 @@ def floor(level: Array) -> Array:
 
 
 def _described(frames: Sound) -> tuple[Array, Array]:
+    from scipy.fft import rfft  # ten times as fast as numpy's on many short rows of float32
+
     window = np.hanning(FRAME).astype(np.float32)
     first, last = (round(hertz * FRAME / SAMPLE_RATE) for hertz in _BAND_HZ)
-    spectrum = np.fft.rfft(frames * window, axis=1)[:, first : last + 1]
+    spectrum = rfft(frames * window, axis=1)[:, first : last + 1]
     power = (spectrum.real**2 + spectrum.imag**2) / float(np.square(window).sum() * FRAME / 2)
     band = power + np.float32(1e-12)
     level = np.maximum(10 * np.log10(band.sum(axis=1)), _QUIETEST_DB)
