@@ -24,6 +24,7 @@ BESIDE = {
     "embeddings.failures": "embeddings.encoders",
     "embeddings.fusions": "embeddings.fused",
     "models.curves": "models.runs",
+    "language.course_scores": "language.course_forecasts",
     "lineage.partitions": "lineage.columns",
 }
 """Tables that are no asset of their own, each with the asset that stands for them."""

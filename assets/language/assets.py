@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from assets.language.stale import begin_language, finish_language
-from assets.policies import describe, markdown, retry, upstream
+from assets.policies import describe, markdown, picture, retry, upstream
 from resources.home import Home
 
 LANGUAGE_TABLES = (
@@ -17,6 +17,8 @@ LANGUAGE_TABLES = (
     "language.emotions",
     "language.measures",
     "language.summaries",
+    "language.courses",
+    "language.course_forecasts",
 )
 
 
@@ -121,4 +123,46 @@ def summaries(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRe
     return dg.MaterializeResult(metadata={**vars(done), "method": summariser.name, "ROUGE-L": rouge})
 
 
-assets: list[dg.AssetsDefinition] = [transcripts, texts, emotions, summaries, measures]
+@dg.asset(**_spec("courses"))
+def courses(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Follows the moods of channels by week, of videos by age and by minute, and marks where their level changes."""
+    from assets.language.course_charts import channel_courses
+    from assets.language.course_rows import channels_to_draw, refresh_courses, turns
+    from assets.language.emotions import NO_MODEL, model_of
+
+    warehouse, now = home.warehouse, home.now()
+    model = model_of(warehouse, now)
+    done = refresh_courses(
+        warehouse,
+        home.settings,
+        model,
+        now,
+        progress=lambda at, of: context.log.info(f"{at:,} of {of:,} transcripts read by parts"),
+    )
+    drawn = channel_courses(channels_to_draw(warehouse))
+    chart = {} if drawn is None else {"channels with the most comments": picture(drawn)}
+    why = {"why nothing": NO_MODEL} if model is None else {}
+    return dg.MaterializeResult(metadata={**vars(done), "latest turns": markdown(turns(warehouse)), **chart, **why})
+
+
+@dg.asset(**_spec("course_forecasts"))
+def course_forecasts(home: Home) -> dg.MaterializeResult:
+    """Says where the audiences of channels are heading, and how good that was on the latest weeks."""
+    from assets.language.course_rows import refresh_forecasts
+    from assets.language.emotions import NO_MODEL, model_of
+
+    found = refresh_forecasts(home.warehouse, model_of(home.warehouse, home.now()), home.now())
+    if found is None:
+        return dg.MaterializeResult(metadata={"why nothing": NO_MODEL})
+    rows = [{str(name): value for name, value in row.items()} for row in found.scores.to_dict("records")]
+    return dg.MaterializeResult(
+        metadata={
+            "board": markdown(rows),
+            "the network learned from": found.learned_from,
+            "weeks to come": int((found.rows["role"] == "next").sum()),
+            **({"why no network": found.why_not} if found.why_not else {}),
+        }
+    )
+
+
+assets: list[dg.AssetsDefinition] = [transcripts, texts, emotions, summaries, measures, courses, course_forecasts]

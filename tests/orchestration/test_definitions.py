@@ -78,6 +78,7 @@ def test_every_declared_table_has_a_blocking_contract_check(definitions: dg.Defi
         "embeddings.failures": "embeddings/encoders:failures_contract",
         "embeddings.fusions": "embeddings/fused:fusions_contract",
         "models.curves": "models/runs:curves_contract",
+        "language.course_scores": "language/course_forecasts:course_scores_contract",
         "lineage.partitions": "lineage/columns:partitions_contract",
     }
     expected = {beside.get(name, f"{name.replace('.', '/')}:contract") for name in load_tables()}
