@@ -46,7 +46,8 @@ def run_demo(folder: Path, *, days: int, videos_per_day: int, seed: int, say: Ca
     runs.execute("forgetting")
     stage("building features and targets")
     runs.build_features()
-    stage("reading titles, transcripts and comments")
+    stage("training an emotion model, reading titles, transcripts and comments")
+    runs.train_emotions()
     runs.execute("language")
     stage("drawing pictures and sounds, finding styles")
     videos = days * videos_per_day
