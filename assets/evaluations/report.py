@@ -15,6 +15,7 @@ from assets.evaluations import (
     backtest,
     bootstrap,
     report_decisions,
+    report_language,
     report_ledger,
     report_plain_answer,
     report_profile,
@@ -171,6 +172,11 @@ _LEADS = {
         "The same booster on one kind of input at a time, and on everything: titles and text vectors, pictures, sound, films. Where the "
         "intervals of two rows overlap widely, nothing is shown to be gained.",
     ),
+    "language": (
+        "What people say and feel",
+        "Titles, transcripts and comments: what was wrong with some, what an emotion model reads in the others, as of each cutoff, and "
+        "what that adds to forecasts.",
+    ),
     "styles": (
         "Styles",
         "Videos that look, sound and read alike, found without looking at outcomes. The line is a style's weekly share; the lift is how its "
@@ -222,6 +228,7 @@ def _sections(warehouse: Warehouse, settings: Settings, board: Board, evidence: 
         "importance": report_sections.importance(board),
         "training-size": report_sections.training_size(board),
         "content": report_styles.modalities(board),
+        "language": report_language.language(warehouse, board),
         "styles": report_styles.styles(warehouse, settings),
         "comparison": report_sections.comparison(board),
         "slices": report_sections.slices(board),

@@ -37,6 +37,8 @@ _SOURCES = {
     "raw.duplicates": (),
     "raw.quarantine": (),
     "raw.channels": (),
+    "language.texts": (),
+    "language.measures": (),
     "features.content": (),
     "features.engagement": (),
     "features.channel": (),

@@ -230,7 +230,7 @@ def test_titles_are_escaped_and_only_web_links_are_links(page: Report) -> None:
 
 def test_every_section_has_content_and_no_number_is_missing_by_accident(page: Report) -> None:
     empty = re.findall(r'<section id="([\w-]+)">(?:(?!</section>).)*Nothing is stored', page.html, re.DOTALL)
-    assert empty == ["decisions", "ledger", "training-size", "content", "styles"]
+    assert empty == ["decisions", "ledger", "training-size", "content", "language", "styles"]
     assert not re.search(r"\b(nan|None|NaT|inf)\b", text_of(page.html))
 
 
