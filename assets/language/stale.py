@@ -15,9 +15,10 @@ LANGUAGE = "language"
 
 
 def language_is_stale(warehouse: Warehouse, settings: Settings) -> bool:
-    """Whether landings, features, the serving emotion model, settings or code have changed since texts were last brought up to date.
+    """Whether anything that texts are read from or by has changed since they were last brought up to date.
 
-    Without any landing there are no texts.
+    That is landings, features, the serving emotion model, settings, code and, where speech is written down, media. Without
+    any landing there are no texts.
     """
     if not warehouse.query("SELECT 1 FROM raw.landings LIMIT 1").num_rows:
         return False
@@ -32,11 +33,12 @@ def language_is_stale(warehouse: Warehouse, settings: Settings) -> bool:
 def language_version(warehouse: Warehouse, settings: Settings) -> str:
     """Fingerprint of everything that the stage is made from; taken before it begins."""
     rows = warehouse.query(
-        """SELECT (SELECT bit_xor(hash(landing_id, contract_version)) FROM raw.landings) AS landings,
+        """SELECT (SELECT bit_xor(hash(landing_id, contract_version)) FROM raw.landings WHERE kind <> 'media') AS landings,
+                  (SELECT bit_xor(hash(source, video_id, kind, uri, state, content_id)) FROM raw.media WHERE $heard) AS media,
                   (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
                    WHERE "table" IN ('features.channel', 'features.content')) AS features,
                   (SELECT bit_xor(hash(version, alias)) FROM models.versions WHERE target = $emotions AND alias IS NOT NULL) AS model""",
-        {"emotions": EMOTIONS},
+        {"emotions": EMOTIONS, "heard": settings.language.transcripts.model is not None},
     ).to_pylist()
     said = [rows[0], settings.language.model_dump_json(), _code_version()]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
