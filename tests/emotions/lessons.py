@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from assets.language.emotion_model.examples import Examples
-from tests.encoders.tiny_models import save_bert
+from tests.encoders.tiny_models import WORDS, save_bert
 
 LABELS = ("joy", "anger", "sadness", "neutral")
 DECIDE = {"joy": "dance", "anger": "prank", "sadness": "news"}
@@ -32,3 +35,28 @@ def examples(count: int, seed: int, labels: tuple[str, ...] = LABELS) -> Example
 def tiny_encoder(folder: Path) -> Path:
     """As `transformers` would find it."""
     return save_bert(folder)
+
+
+def save_roberta(folder: Path) -> Path:
+    """A tiny RoBERTa: its padding is token 1, and positions count on from there."""
+    torch.manual_seed(0)
+    vocabulary = {word: index for index, word in enumerate(["<s>", "<pad>", "</s>", "<unk>", *WORDS])}
+    config = transformers.RobertaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=20,
+        pad_token_id=1,
+        bos_token_id=0,
+        eos_token_id=2,
+    )
+    transformers.RobertaModel(config).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder

@@ -16,10 +16,12 @@ from assets.models.fit_run import FitRun, StoppedError
 from assets.models.network.batches import length_order
 from assets.models.network.losses import labels_objective
 from resources.emotions.baseline import Baseline
+from resources.emotions.decisions import Decisions
 from resources.emotions.encoders import find_encoder
 from resources.emotions.model import EmotionError, Manifest, load, seal
+from resources.emotions.network import pretrained, save, tokens_read
 from resources.encoders.base import EncoderError
-from tests.emotions.lessons import LABELS, examples, tiny_encoder
+from tests.emotions.lessons import LABELS, examples, save_roberta, tiny_encoder
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +78,24 @@ def test_labels_in_another_order_than_the_weights_are_refused(fitted: FittedNetw
         load(folder)
 
 
-def test_a_stopped_fit_goes_on_to_the_same_bits(encoder: Path, fitted: FittedNetwork, tmp_path: Path) -> None:
-    for last in (13, 37):  # in the first epoch, then in the second
-        asked = count(1)
-        run = FitRun(checkpoints=tmp_path, should_stop=lambda asked=asked, last=last: next(asked) == last)
-        with pytest.raises(StoppedError):
-            fit_network(recipe(encoder), TRAIN, DEV, 0, run)
+class _KilledError(Exception):
+    """As a kill: nothing is saved at that moment."""
+
+
+def test_a_fit_that_was_stopped_and_killed_goes_on_to_the_same_bits(
+    encoder: Path, fitted: FittedNetwork, tmp_path: Path
+) -> None:
+    asked = count(1)
+    with pytest.raises(StoppedError):  # in the first epoch
+        fit_network(recipe(encoder), TRAIN, DEV, 0, FitRun(checkpoints=tmp_path, should_stop=lambda: next(asked) == 13))
+
+    def killed() -> bool:
+        if next(asked) == 50:  # in the second, between two checkpoints
+            raise _KilledError
+        return False
+
+    with pytest.raises(_KilledError):
+        fit_network(recipe(encoder), TRAIN, DEV, 0, FitRun(checkpoints=tmp_path, should_stop=killed))
     resumed = fit_network(recipe(encoder), TRAIN, DEV, 0, FitRun(checkpoints=tmp_path))
     assert np.array_equal(resumed.dev_logits, fitted.dev_logits)
     whole = fitted.network.state_dict()
@@ -191,3 +205,19 @@ def test_before_it_learns_a_network_says_how_often_labels_are(encoder: Path) -> 
     fitted = fit_network(recipe(encoder, head="frozen", epochs=1, learning_rate=1e-9), TRAIN, DEV, 0, FitRun())
     said = (1 / (1 + np.exp(-fitted.dev_logits[0]))).mean(axis=0)
     assert said == pytest.approx(TRAIN.truth.mean(axis=0), abs=0.08)
+
+
+def test_a_roberta_counts_positions_behind_its_padding_and_reads_the_first_token(tmp_path: Path) -> None:
+    folder = save_roberta(tmp_path / "roberta")
+    assert tokens_read(folder, 128) == 18, "two of the 20 positions are the padding's"
+    network, _ = pretrained("roberta-base", str(folder), len(LABELS))
+    assert network.pooling == "cls"
+    (tmp_path / "m").mkdir()
+    save(tmp_path / "m", network, folder, LABELS)
+    decisions = Decisions(1.0, (0.5,) * 4)
+    seal(tmp_path / "m", Manifest(kind="network", name="m", labels=LABELS, decisions=decisions, max_tokens=18))
+    model = load(tmp_path / "m")
+    together = model.logits(["cat", "dance " * 30, "cat dog goal"])
+    assert np.allclose(
+        together, np.vstack([model.logits([text]) for text in ("cat", "dance " * 30, "cat dog goal")]), atol=1e-5
+    )
