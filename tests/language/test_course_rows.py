@@ -4,15 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pytest
 
+from assets.language import assets, emotions
 from assets.language.course_charts import channel_courses
 from assets.language.course_rows import channels_to_draw, refresh_courses, refresh_forecasts, turns
 from assets.language.emotions import Model, score_missing
 from assets.language.texts import refresh_texts
 from assets.language.transcripts import refresh_captions
+from resources.clock import set_replay
 from resources.emotions.decisions import Decisions
+from resources.home import Home
 from resources.settings import Settings, load_settings
 from tests.features.raw_rows import insert
 from tests.language.moods import START, WEEK
@@ -166,3 +170,29 @@ def test_forecasts_and_their_scores_are_rows_and_go_with_the_model(place: Place)
     assert place.rows("*", "TRUE") == []
     assert refresh_forecasts(place.warehouse, None, NOW) is None
     assert place.warehouse.query("SELECT * FROM language.course_scores").num_rows == 0
+
+
+def test_the_assets_tell_of_turns_and_the_board_and_quote_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.refresh()
+    monkeypatch.setattr(emotions, "model_of", lambda warehouse, now: Model(place.model, START))
+    set_replay(place.warehouse.home, NOW)
+    with dg.DagsterInstance.ephemeral() as instance:
+        home = Home(path=str(place.warehouse.home))
+        run = dg.materialize([assets.courses, assets.course_forecasts], resources={"home": home}, instance=instance)
+    assert run.success
+    told = {
+        name: str(run.asset_materializations_for_node(f"language__{name}")[0].metadata)
+        for name in ("courses", "course_forecasts")
+    }
+    assert "2024-0" in told["courses"] and "image/png" in told["courses"]
+    assert "last_value" in told["course_forecasts"] and "are needed" in told["course_forecasts"]
+    assert not any(word in text for text in told.values() for word in ("glad", "mad "))
+
+
+def test_without_a_model_the_assets_say_what_to_do(place: Place) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        home = Home(path=str(place.warehouse.home))
+        run = dg.materialize([assets.courses, assets.course_forecasts], resources={"home": home}, instance=instance)
+    for name in ("courses", "course_forecasts"):
+        said = run.asset_materializations_for_node(f"language__{name}")[0].metadata["why nothing"].value
+        assert "upswell train emotions" in str(said)
