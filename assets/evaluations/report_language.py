@@ -11,7 +11,7 @@ from typing import Any
 from assets.evaluations import report_figures as figures
 from assets.evaluations import report_words as words
 from assets.evaluations.report_figures import Series
-from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, numeral
+from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, groups_of, numeral
 from assets.language.emotions import EMOTIONS
 from assets.language.measures import MEASURES
 from assets.language.texts import TEXTS, texts_of
@@ -19,7 +19,8 @@ from assets.language.validation import STATES
 from resources.settings import cutoff_age
 from warehouse.connection import Warehouse
 
-VARIANTS = ("boosting_transcript", "boosting_words")
+WORDS = "boosting_words"
+VARIANTS = ("boosting_transcript", WORDS)
 FEELINGS = ("positive", "negative", "ambiguous", "neutral")
 SHOWN, OF_EACH = 8, 2
 """Labels that comments are shown of, and comments of each."""
@@ -93,7 +94,7 @@ def _over_cutoffs(warehouse: Warehouse, sources: Sequence[str]) -> list[Part]:
 
 def _added(board: Board) -> list[Part]:
     """The default with and without words, on the same test rows."""
-    rows = []
+    rows, drawings = [], []
     for cell in board.evidence.cells:
         present = [name for name in VARIANTS if name in board.forecasters(cell)]
         for name in ("hist_gradient_boosting", *present) if present else ():
@@ -103,11 +104,16 @@ def _added(board: Board) -> list[Part]:
                 between = "" if row is None else words.between(figure, row[1], row[2])
                 told.append(numeral(words.written(figure, row[0] if row else None), between))
             rows.append(("", told))
+        if bars := groups_of(board, cell, WORDS):
+            heading = f"{board.title(cell[:2])} at {cell[2]}, groups of features"
+            drawings.append(
+                figures.bars(heading, bars, f"increase of the {words.label(board.loss(cell))} when shuffled")
+            )
     if not rows:
         return []
     heads = columns("target", "forecaster", "#loss", "#R²", "#Spearman")
     caption = "boosting_words is the default that also sees emotions and transcripts; boosting_transcript sees the transcript alone."
-    return [Part("What words add", grids=[Grid(heads, rows)], caption=caption)]
+    return [Part("What words add", drawings, grids=[Grid(heads, rows)], caption=caption)]
 
 
 def _examples(warehouse: Warehouse, sources: Sequence[str]) -> list[Part]:

@@ -529,7 +529,7 @@ def importance(board: Board) -> list[Part]:
                     figures.bars(heading, bars, f"increase of the {words.label(board.loss(cell))} when shuffled")
                 )
         first = records(rows)[0]
-        if name != CONTENT and len(content := _of_content(board, cell)):
+        if name != CONTENT and len(content := groups_of(board, cell, CONTENT)):
             drawings.append(
                 figures.bars(
                     f"Groups of features, {CONTENT}",
@@ -546,10 +546,10 @@ def importance(board: Board) -> list[Part]:
     return parts
 
 
-def _of_content(board: Board, cell: Cell) -> list[tuple[str, float, float, float]]:
-    """The groups of the forecaster that sees content too, at its latest origin."""
+def groups_of(board: Board, cell: Cell, forecaster: str) -> list[tuple[str, float, float, float]]:
+    """The groups of features of a forecaster, at its latest origin: name, what shuffling costs, and the range of that."""
     rows = board.evidence.of("importance", cell)
-    rows = rows[(rows["forecaster"] == CONTENT) & (rows["level"] == "group")]
+    rows = rows[(rows["forecaster"] == forecaster) & (rows["level"] == "group")]
     rows = rows[rows["origin"] == rows["origin"].max()]
     chosen = rows.sort_values(["value", "feature"], ascending=[False, True]).head(BARS)
     return [(row["feature"], row["value"], row["lower"], row["upper"]) for row in records(chosen)]

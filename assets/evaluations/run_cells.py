@@ -151,11 +151,12 @@ def _work(frame: pd.DataFrame, settings: Settings, cell: Cell, origin: date, kee
         return _Work(result)
     train, test = split(frame, origin)
     label = ViralLabel.of(result.task).fit(train).label(test) if result.task.kind == "class" else None
-    default, content = default_for(result.task), result.fitted.get("boosting_all")
+    default = default_for(result.task)
     importance = permutation_importance(result.fitted[default], result.task, test, label, origin)
-    if content is not None:  # of its many columns, the groups say enough
-        groups = permutation_importance(content, result.task, test, label, origin, columns=False)
-        importance = pd.concat([importance, groups], ignore_index=True)
+    for name in ("boosting_all", "boosting_words"):  # of their many columns, the groups say enough
+        if name in result.fitted:
+            groups = permutation_importance(result.fitted[name], result.task, test, label, origin, columns=False)
+            importance = pd.concat([importance, groups], ignore_index=True)
     return _Work(result, importance=importance, curve=learning_curve(frame, settings, cell.target, cell.cutoff, origin))
 
 

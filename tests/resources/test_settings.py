@@ -192,3 +192,31 @@ def test_the_home_is_one_whatever_it_is_called(tmp_path: Path, monkeypatch: pyte
 
 def test_midnight_starts_the_day() -> None:
     assert midnight(date(2025, 3, 1)) == datetime(2025, 3, 1)
+
+
+def test_language_is_overridden_choice_by_choice(tmp_path: Path) -> None:
+    (tmp_path / "upswell.yaml").write_text("language: {summaries: {words: 20}, emotions: {model: minilm}}\n")
+    language = load_settings(tmp_path).language
+    assert (language.summaries.words, language.summaries.model) == (20, "extractive")
+    assert (language.emotions.model, language.emotions.head, language.transcripts.model) == (
+        "minilm",
+        "fine_tuned",
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("language: {emotions: {model: transformers}}", "needs weights"),
+        ("language: {transcripts: {model: whisper}}", "model whisper needs weights"),
+        ("language: {summaries: {model: t5}}", "model t5 needs weights"),
+        ("language: {summaries: {words: 0}}", "language.summaries.words"),
+        ("language: {emotions: tfidf}", "language.emotions: expected a mapping"),
+        ("language: {feelings: {}}", "language.feelings"),
+    ],
+)
+def test_a_wrong_choice_of_language_is_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "upswell.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=said):
+        load_settings(tmp_path)
