@@ -17,9 +17,7 @@ FIGURES, REPORTS, LEDGER = "evaluations.metrics", "evaluations.reports", "evalua
 
 def ledger_is_stale(warehouse: Warehouse) -> bool:
     """Whether features, language, content or champions have changed since the ledger stage was last finished; no champion, no ledger."""
-    if not warehouse.query(
-        "SELECT 1 FROM models.versions WHERE alias IS NOT NULL AND target <> 'emotions' LIMIT 1"
-    ).num_rows:
+    if not warehouse.query("SELECT 1 FROM models.versions WHERE alias IS NOT NULL LIMIT 1").num_rows:
         return False
     return _recorded(warehouse, "done") != _ledger_version(warehouse)
 

@@ -10,6 +10,7 @@ import pytest
 
 from assets.embeddings.encode import SAID, encode_missing
 from assets.evaluations.decisions import record
+from assets.evaluations.stale import begin_ledger, finish_ledger, ledger_is_stale
 from assets.evaluations.trigger import should_train
 from assets.language.emotion_model.drift import ENOUGH, label_distances, measure_emotion_drift
 from assets.language.emotion_model.gate import decide
@@ -151,6 +152,15 @@ def test_labelled_texts_that_come_later_are_judged_too(warehouse: Warehouse) -> 
     rows = measured(warehouse)
     assert rows["matured", "all"]["value"] > 80 and rows["error", "all"]["value"] > 1.15
     assert asked(warehouse) == ("fired", "error")
+
+
+def test_the_stage_that_measures_is_stale_after_a_training_and_after_new_words(warehouse: Warehouse) -> None:
+    assert ledger_is_stale(warehouse)
+    begin_ledger(warehouse, run_id="r", now=LATER)
+    finish_ledger(warehouse, run_id="r", now=LATER)
+    assert not ledger_is_stale(warehouse)
+    comments(warehouse, 3, LATER, 1)
+    assert ledger_is_stale(warehouse)
 
 
 def test_what_is_not_known_yet_is_not_measured_and_the_same_is_measured_once(warehouse: Warehouse) -> None:

@@ -12,7 +12,6 @@ import pytest
 from assets.evaluations.audit_records import audit_latest_training_sets
 from assets.evaluations.decisions import decisions
 from assets.evaluations.promotion import undecided
-from assets.evaluations.stale import ledger_is_stale
 from assets.language.emotion_model.board import board, evaluation_of
 from assets.language.emotion_model.charts import draw
 from assets.language.emotion_model.gate import decide
@@ -122,7 +121,6 @@ def test_nobody_takes_it_for_a_forecaster(trained: Warehouse) -> None:
     settings = load_settings(trained.home)
     assert aliased(trained, CHAMPION, CHALLENGER) == []
     assert undecided(trained, settings) == []
-    assert not ledger_is_stale(trained)
     assert audit_latest_training_sets(trained, settings, {}, samples=5, now=NOW).differences == []
 
 
