@@ -73,9 +73,14 @@ def look_at(text: str, part: str) -> Finding:
 
 def state(text: str, part: str) -> str:
     """`valid`, or the first fault of a text by itself (never `duplicate`)."""
-    if not any(not (char.isspace() or _is_control(char)) for char in text):
+    if not text.strip():
         return "empty"
-    if "\ufffd" in text or any(_is_control(char) for char in text if char not in "\t\n\r"):
+    if not text.isprintable():
+        if all(char.isspace() or _is_control(char) for char in text):
+            return "empty"
+        if any(_is_control(char) for char in text):
+            return "encoding"
+    if "\ufffd" in text:
         return "encoding"
     if is_mojibake(text):
         return "mojibake"
@@ -117,7 +122,8 @@ def language(text: str) -> str:
     A guess by counting: good enough to see what a source is made of, not to choose a model by.
     """
     head = text[:2000]
-    scripts = Counter(_script(char) for char in head if char.isalpha())
+    letters = [char for char in head if char.isalpha()]
+    scripts = Counter({"latin": len(letters)} if head.isascii() and letters else map(_script, letters))
     if not scripts:
         return "unknown"
     if scripts["ja"]:

@@ -7,6 +7,7 @@ it. Parameters only in `__init__`; intervals are added by `intervals`.
 # scikit-learn ships no types, so its base classes are unknown to mypy.
 # mypy: disallow-subclassing-any=False
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from assets.models.columns import SCALARS, WORDS, Rows, Schema
 from assets.models.preparation import BoosterMatrix, LinearMatrix
 from assets.models.task import Kind, Task
 from assets.models.trees import PackedTrees
+from resources.settings import cutoff_age
 
 Vector = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -196,6 +198,10 @@ class VideoBoosting(ScalarsBoosting):
     sees = frozenset({"video"})
 
 
+TELLING = timedelta(hours=24)
+"""Age until which words are asked: later, counts tell what comments would."""
+
+
 class WordsBoosting(HistGradientBoostingForecaster):
     """The default that also sees what words tell: the emotions of title and comments, the transcript."""
 
@@ -203,12 +209,22 @@ class WordsBoosting(HistGradientBoostingForecaster):
     sees = SCALARS | WORDS
     needs = WORDS
 
+    @classmethod
+    def exists_for(cls, task: Task) -> bool:
+        """Where words say what counts do not show yet: before publication (at 0h they say no more), and in the first day."""
+        return task.kind == cls.kind and task.cutoff != "0h" and cutoff_age(task.cutoff) <= TELLING
+
 
 class TranscriptBoosting(ScalarsBoosting):
     """The default on nothing but the transcript: its length, rate and emotions."""
 
     name = "boosting_transcript"
     sees = frozenset({"transcript"})
+
+    @classmethod
+    def exists_for(cls, task: Task) -> bool:
+        """Before publication alone: at 0h there is no other transcript."""
+        return task.kind == cls.kind and task.cutoff == "pre"
 
 
 class ContentBoosting(ScalarsBoosting):

@@ -95,6 +95,8 @@ def test_unseen_variants_are_listed_and_the_others_run(frame: pd.DataFrame) -> N
 def test_modalities_alone_are_asked_before_counts_are_known_only() -> None:
     later = names_for(Task.of(SETTINGS, "log_views_7d", "24h"))
     assert {"hist_gradient_boosting", "boosting_words"} <= set(later)
+    for cutoff in ("0h", "72h"):
+        assert "boosting_words" not in names_for(Task.of(SETTINGS, "log_views_7d", cutoff))
     assert not {"boosting_image", "boosting_scalars", "boosting_transcript", "boosting_all"} & set(later)
 
 
