@@ -153,7 +153,7 @@ def test_too_little_to_train_on_is_no_error(tmp_path: Path, monkeypatch: pytest.
     files = write_landings(SimulatorConfig(days=2, videos_per_day=5, channels=3), home / "inbox")
     runs = Runs(home)
     runs.ingest_inbox(files)
-    assert jobs(runs) == ["features", "content"]
+    assert jobs(runs) == ["features", "language", "content"]
     assert jobs(runs) == []
 
 
