@@ -57,8 +57,9 @@ def measure(
     mean = float(np.mean([one["macro"] for one in found]))
     met = target is None or mean >= target
     rows.append(_row(f"{name}: macro-F1 on dev by folds, mean of {seeds} seeds", mean, base["macro"], target, met))
+    good = target is None or base["macro"] >= BASELINE_F1
     rows.append(
-        _row("TF-IDF and logistic: macro-F1 on dev by folds", base["macro"], None, target and BASELINE_F1, True)
+        _row("TF-IDF and logistic: macro-F1 on dev by folds", base["macro"], None, target and BASELINE_F1, good)
     )
     slowest = max(one["minutes"] for one in found)
     asked = None if target is None else f"<= {MINUTES}"

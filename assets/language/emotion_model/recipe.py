@@ -17,7 +17,7 @@ class Recipe(BaseModel):
         weights: Local folder or hub identifier of the encoder; None where it brings its own.
         head: `fine_tuned`: the encoder learns too; `frozen`: only the linear layer does.
         epochs: At most; None is 3, or 40 with a frozen encoder.
-        learning_rate: Peak; None is 1e-4, or 3e-3 with a frozen encoder.
+        learning_rate: Peak; None is 2e-4, or 3e-3 with a frozen encoder.
         batch_size: Texts per step.
         weight_decay: Of AdamW.
         patience: Epochs without a better macro-F1 on dev after which it ends.
@@ -55,7 +55,7 @@ class Recipe(BaseModel):
         """The training of the network, at a precision that the device has."""
         frozen = self.head == "frozen"
         return Schedule(
-            learning_rate=self.learning_rate or (3e-3 if frozen else 1e-4),
+            learning_rate=self.learning_rate or (3e-3 if frozen else 2e-4),
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
             accumulate=1,
