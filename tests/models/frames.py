@@ -101,10 +101,12 @@ def _engagement(frame: pd.DataFrame, value: np.ndarray, cutoff: str, age: float,
 
 
 def with_content(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
-    """The frame with vectors of every modality, each of which tells something of the outcome."""
+    """The frame with vectors of every modality and with words, each of which tells something of the outcome."""
     rng = np.random.default_rng(seed)
     columns: dict[str, np.ndarray] = {}
     for modality in ("text", "image", "audio", "film", "fused"):
         columns[f"{modality}_00"] = frame["value"].to_numpy() + rng.normal(0, 0.5, len(frame))
         columns[f"{modality}_01"] = rng.normal(0, 1, len(frame))
+    for told in ("emotion_comments_joy", "speech_joy"):
+        columns[told] = frame["value"].to_numpy() + rng.normal(0, 0.5, len(frame))
     return frame.assign(**columns, style=np.where(rng.random(len(frame)) < 0.5, "s1", "s2"), style_distance=1.0)
