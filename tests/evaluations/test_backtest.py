@@ -80,7 +80,7 @@ def test_result_has_every_forecaster_on_the_same_rows(frame, settings):
     result = run_origin(frame, settings, "log_views_7d", "24h", ORIGIN)
     assert tuple(result.predictions.columns) == PREDICTION_COLUMNS
     per_forecaster = result.predictions.groupby("forecaster")["video_id"].agg(tuple)
-    assert len(per_forecaster) == 8 - len(result.unavailable)
+    assert len(per_forecaster) == 9 - len(result.unavailable)
     assert per_forecaster.nunique() == 1
     assert result.predictions[["point", "lower_50", "upper_90"]].notna().all(axis=None)
     assert result.predictions["probability"].isna().all()
