@@ -8,8 +8,11 @@ from datetime import datetime
 
 import duckdb
 
+from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import replace_matching
+
+_BEGUN, _DONE = "begun", "done"
 
 
 def record_partitions(
@@ -49,3 +52,31 @@ def forget_partition(con: duckdb.DuckDBPyConnection, name: str, partition: str) 
         'DELETE FROM lineage.partitions WHERE "table" = $name AND partition = $partition',
         {"name": name, "partition": partition},
     )
+
+
+def begin_stage(warehouse: Warehouse, name: str, version: str, *, run_id: str, now: datetime) -> None:
+    """Notes what a stage of several tables is about to be made from: the fingerprint as it is before the stage begins."""
+    with warehouse.write() as con:
+        record_partitions(con, name, [(_BEGUN, version, 0)], run_id, now)
+
+
+def finish_stage(warehouse: Warehouse, name: str, *, run_id: str, now: datetime) -> None:
+    """Notes that a stage is made from what this run began with; a run that another has overtaken notes nothing."""
+    begun = _marked(warehouse, name, _BEGUN, run_id)
+    if begun is not None:
+        with warehouse.write() as con:
+            record_partitions(con, name, [(_DONE, begun, 0)], run_id, now)
+
+
+def finished_from(warehouse: Warehouse, name: str) -> str | None:
+    """The fingerprint of what a stage was last made from, None where it never was."""
+    return _marked(warehouse, name, _DONE)
+
+
+def _marked(warehouse: Warehouse, name: str, partition: str, run_id: str | None = None) -> str | None:
+    rows = warehouse.query(
+        """SELECT input_version FROM lineage.partitions
+           WHERE "table" = $name AND partition = $partition AND ($run_id IS NULL OR run_id = $run_id)""",
+        {"name": name, "partition": partition, "run_id": run_id},
+    ).to_pylist()
+    return rows[0]["input_version"] if rows else None

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from assets.embeddings.stale import finish_content
+from assets.embeddings.stale import CONTENT
 from assets.policies import describe, markdown, picture, retry, upstream
 from resources.home import Home
+from warehouse.lineage import finish_stage
 
 CLUSTER_TABLES = ("clusters.fits", "clusters.styles", "clusters.sizes", "clusters.assignments")
 
@@ -43,7 +44,7 @@ def styles(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.Materia
 
     warehouse = home.warehouse
     done = bring_up_to_date(warehouse, home.settings, now=home.now(), run_id=context.run_id, progress=context.log.info)
-    finish_content(warehouse, run_id=context.run_id, now=home.now())
+    finish_stage(warehouse, CONTENT, run_id=context.run_id, now=home.now())
     facts = {"origins": markdown(done)}
     found = [row["origin"] for row in done if row["styles"]]
     pictured = dict(facts)

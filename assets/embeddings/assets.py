@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from assets.embeddings.stale import begin_content
+from assets.embeddings.stale import CONTENT, content_version
 from assets.policies import describe, markdown, retry, upstream
 from resources.encoders.base import MODALITIES, Modality
 from resources.home import Home
+from warehouse.lineage import begin_stage
 
 EMBEDDING_TABLES = tuple(
     f"embeddings.{name}"
@@ -36,7 +37,8 @@ def contents(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
     """Notes every distinct text, picture, sound and film of every video; content that is gone goes everywhere."""
     from assets.embeddings.contents import refresh_contents
 
-    begin_content(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
+    version = content_version(home.warehouse, home.settings, home.now())
+    begin_stage(home.warehouse, CONTENT, version, run_id=context.run_id, now=home.now())
     done = refresh_contents(home.warehouse, home.now(), home.settings.policies)
     rows = [
         {"modality": each, "added": done.added[each], "changed": done.changed[each], "removed": done.removed[each]}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from resources.settings import Settings
 from warehouse.connection import Warehouse
-from warehouse.lineage import record_partitions
+from warehouse.lineage import finished_from
 
 CONTENT = "embeddings"
 """What lineage.partitions calls the whole stage."""
@@ -20,12 +20,7 @@ def content_is_stale(warehouse: Warehouse, settings: Settings, now: datetime) ->
     """
     if not warehouse.query("SELECT 1 FROM raw.landings LIMIT 1").num_rows:
         return False
-    rows = warehouse.query(
-        """SELECT input_version FROM lineage.partitions WHERE "table" = $name AND partition = 'done' """,
-        {"name": CONTENT},
-    ).to_pylist()
-    done = rows[0]["input_version"] if rows else None
-    return done != content_version(warehouse, settings, now)
+    return finished_from(warehouse, CONTENT) != content_version(warehouse, settings, now)
 
 
 def content_version(warehouse: Warehouse, settings: Settings, now: datetime) -> str:
@@ -42,27 +37,6 @@ def content_version(warehouse: Warehouse, settings: Settings, now: datetime) -> 
     chosen = (settings.embeddings.model_dump_json(), settings.media.model_dump_json(), settings.policies)
     said = [rows[0], refits, *chosen, _code_version()]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
-
-
-def begin_content(warehouse: Warehouse, settings: Settings, *, run_id: str, now: datetime) -> None:
-    """Notes what the stage is about to be made from."""
-    _record(warehouse, "begun", content_version(warehouse, settings, now), run_id, now)
-
-
-def finish_content(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
-    """Notes that the stage is made from what this run began with; a run that another has overtaken notes nothing."""
-    begun = warehouse.query(
-        """SELECT input_version FROM lineage.partitions
-           WHERE "table" = $name AND partition = 'begun' AND run_id = $run_id""",
-        {"name": CONTENT, "run_id": run_id},
-    ).to_pylist()
-    if begun:
-        _record(warehouse, "done", begun[0]["input_version"], run_id, now)
-
-
-def _record(warehouse: Warehouse, partition: str, version: str, run_id: str, now: datetime) -> None:
-    with warehouse.write() as con:
-        record_partitions(con, CONTENT, [(partition, version, 0)], run_id, now)
 
 
 @cache

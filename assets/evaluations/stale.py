@@ -10,7 +10,7 @@ from pathlib import Path
 
 from resources.settings import Settings
 from warehouse.connection import Warehouse
-from warehouse.lineage import record_partitions
+from warehouse.lineage import finished_from, record_partitions
 
 FIGURES, REPORTS, LEDGER = "evaluations.metrics", "evaluations.reports", "evaluations.forecasts"
 
@@ -19,22 +19,11 @@ def ledger_is_stale(warehouse: Warehouse) -> bool:
     """Whether features, language, content or champions have changed since the ledger stage was last finished; no champion, no ledger."""
     if not warehouse.query("SELECT 1 FROM models.versions WHERE alias IS NOT NULL LIMIT 1").num_rows:
         return False
-    return _recorded(warehouse, "done") != _ledger_version(warehouse)
+    return finished_from(warehouse, LEDGER) != ledger_version(warehouse)
 
 
-def begin_ledger(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
-    """Notes what the ledger stage is about to be made from."""
-    _record(warehouse, LEDGER, "begun", _ledger_version(warehouse), 0, run_id, now)
-
-
-def finish_ledger(warehouse: Warehouse, *, run_id: str, now: datetime) -> None:
-    """Notes that the stage is made from what this run began with; a run that another has overtaken notes nothing."""
-    begun = _recorded(warehouse, "begun", run_id)
-    if begun is not None:
-        _record(warehouse, LEDGER, "done", begun, 0, run_id, now)
-
-
-def _ledger_version(warehouse: Warehouse) -> str:
+def ledger_version(warehouse: Warehouse) -> str:
+    """Fingerprint of everything that the ledger stage is made from; taken before it begins."""
     rows = warehouse.query(
         """SELECT (SELECT bit_xor(hash("table", partition, written_at)) FROM lineage.partitions
                    WHERE starts_with("table", 'features.') OR starts_with("table", 'embeddings')
@@ -42,15 +31,6 @@ def _ledger_version(warehouse: Warehouse) -> str:
                   (SELECT bit_xor(hash(version, alias)) FROM models.versions WHERE alias IS NOT NULL) AS serving"""
     ).to_pylist()
     return f"{rows[0]['features']}-{rows[0]['serving']}"
-
-
-def _recorded(warehouse: Warehouse, partition: str, run_id: str | None = None) -> str | None:
-    rows = warehouse.query(
-        """SELECT input_version FROM lineage.partitions
-           WHERE "table" = $name AND partition = $partition AND ($run_id IS NULL OR run_id = $run_id)""",
-        {"name": LEDGER, "partition": partition, "run_id": run_id},
-    ).to_pylist()
-    return rows[0]["input_version"] if rows else None
 
 
 def evaluation_is_stale(warehouse: Warehouse, settings: Settings) -> bool:

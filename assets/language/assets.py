@@ -7,9 +7,10 @@ from typing import Any
 
 import dagster as dg
 
-from assets.language.stale import begin_language, finish_language
+from assets.language.stale import LANGUAGE, language_version
 from assets.policies import describe, markdown, picture, retry, upstream
 from resources.home import Home
+from warehouse.lineage import begin_stage, finish_stage
 
 LANGUAGE_TABLES = (
     "language.transcripts",
@@ -40,7 +41,8 @@ def transcripts(context: dg.AssetExecutionContext, home: Home) -> dg.Materialize
     """Takes over captions, and writes down the speech of videos without any where a model is named."""
     from assets.language.transcripts import recognise_missing, recogniser_of, refresh_captions, states
 
-    begin_language(home.warehouse, home.settings, run_id=context.run_id, now=home.now())
+    version = language_version(home.warehouse, home.settings)
+    begin_stage(home.warehouse, LANGUAGE, version, run_id=context.run_id, now=home.now())
     done = refresh_captions(home.warehouse, home.settings, home.now())
     metadata = {"captions": done.captions, "removed": done.removed}
     recogniser = recogniser_of(home.settings)
@@ -97,7 +99,7 @@ def measures(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
     from assets.language.measures import coverage, refresh_measures
 
     done = refresh_measures(home.warehouse)
-    finish_language(home.warehouse, run_id=context.run_id, now=home.now())
+    finish_stage(home.warehouse, LANGUAGE, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={**vars(done), "by cutoff": markdown(coverage(home.warehouse))})
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from assets.embeddings.stale import begin_content, content_is_stale, finish_content
+from assets.embeddings.stale import CONTENT, content_is_stale, content_version
 from resources.settings import load_settings
 from tests.features.raw_rows import insert
 from warehouse.connection import Warehouse
+from warehouse.lineage import begin_stage, finish_stage
 
 NOW = datetime(2024, 6, 3, 12)
 
@@ -27,9 +28,14 @@ def arrive(warehouse: Warehouse, landing: str) -> None:
         insert(con, "raw.landings", [{**row, "rows_read": 0, "accepted": 0, "duplicate": 0, "quarantined": 0}])
 
 
+def begin(warehouse: Warehouse, run_id: str) -> None:
+    version = content_version(warehouse, load_settings(warehouse.home), NOW)
+    begin_stage(warehouse, CONTENT, version, run_id=run_id, now=NOW)
+
+
 def brought_up_to_date(warehouse: Warehouse, run_id: str = "r") -> None:
-    begin_content(warehouse, load_settings(warehouse.home), run_id=run_id, now=NOW)
-    finish_content(warehouse, run_id=run_id, now=NOW)
+    begin(warehouse, run_id)
+    finish_stage(warehouse, CONTENT, run_id=run_id, now=NOW)
 
 
 def stale(warehouse: Warehouse, now: datetime = NOW) -> bool:
@@ -56,14 +62,14 @@ def test_an_origin_that_comes_and_another_encoder_make_it_stale(warehouse: Wareh
 
 
 def test_what_arrives_during_a_run_is_left_to_the_next(warehouse: Warehouse) -> None:
-    begin_content(warehouse, load_settings(warehouse.home), run_id="r", now=NOW)
+    begin(warehouse, "r")
     arrive(warehouse, "late")
-    finish_content(warehouse, run_id="r", now=NOW)
+    finish_stage(warehouse, CONTENT, run_id="r", now=NOW)
     assert stale(warehouse)
 
 
 def test_a_run_that_another_overtook_notes_nothing(warehouse: Warehouse) -> None:
-    begin_content(warehouse, load_settings(warehouse.home), run_id="slow", now=NOW)
-    begin_content(warehouse, load_settings(warehouse.home), run_id="fast", now=NOW)
-    finish_content(warehouse, run_id="slow", now=NOW)
+    begin(warehouse, "slow")
+    begin(warehouse, "fast")
+    finish_stage(warehouse, CONTENT, run_id="slow", now=NOW)
     assert stale(warehouse)

@@ -10,7 +10,7 @@ import pytest
 
 from assets.embeddings.encode import SAID, encode_missing
 from assets.evaluations.decisions import record
-from assets.evaluations.stale import begin_ledger, finish_ledger, ledger_is_stale
+from assets.evaluations.stale import LEDGER, ledger_is_stale, ledger_version
 from assets.evaluations.trigger import should_train
 from assets.language.emotion_model.drift import ENOUGH, label_distances, measure_emotion_drift
 from assets.language.emotion_model.gate import decide
@@ -23,6 +23,7 @@ from tests.emotions.lessons import DECIDE, OTHERS
 from tests.emotions.test_training import NOW, add_texts, new_home, train
 from tests.models.trained_home import insert
 from warehouse.connection import Warehouse
+from warehouse.lineage import begin_stage, finish_stage
 
 LATER = NOW + timedelta(days=5)
 DAY = timedelta(days=1)
@@ -156,8 +157,8 @@ def test_labelled_texts_that_come_later_are_judged_too(warehouse: Warehouse) -> 
 
 def test_the_stage_that_measures_is_stale_after_a_training_and_after_new_words(warehouse: Warehouse) -> None:
     assert ledger_is_stale(warehouse)
-    begin_ledger(warehouse, run_id="r", now=LATER)
-    finish_ledger(warehouse, run_id="r", now=LATER)
+    begin_stage(warehouse, LEDGER, ledger_version(warehouse), run_id="r", now=LATER)
+    finish_stage(warehouse, LEDGER, run_id="r", now=LATER)
     assert not ledger_is_stale(warehouse)
     comments(warehouse, 3, LATER, 1)
     assert ledger_is_stale(warehouse)

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from assets.language.stale import begin_language, finish_language, language_is_stale
+from assets.language.stale import LANGUAGE, language_is_stale, language_version
 from resources.settings import load_settings
 from tests.features.raw_rows import NOW, insert
 from warehouse.connection import Warehouse
+from warehouse.lineage import begin_stage, finish_stage
 
 
 def arrive(warehouse: Warehouse, landing: str, kind: str = "comments") -> None:
@@ -22,10 +23,11 @@ def stale(warehouse: Warehouse) -> bool:
 
 
 def read(warehouse: Warehouse, during: str | None = None) -> None:
-    begin_language(warehouse, load_settings(warehouse.home), run_id="r", now=NOW)
+    version = language_version(warehouse, load_settings(warehouse.home))
+    begin_stage(warehouse, LANGUAGE, version, run_id="r", now=NOW)
     if during:
         arrive(warehouse, during)
-    finish_language(warehouse, run_id="r", now=NOW)
+    finish_stage(warehouse, LANGUAGE, run_id="r", now=NOW)
 
 
 def test_it_is_stale_when_something_arrives_and_not_before(tmp_path: Path) -> None:

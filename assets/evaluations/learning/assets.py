@@ -12,6 +12,7 @@ from assets.evaluations.assets import CONTENT, FEATURES
 from assets.evaluations.grid import Cell
 from assets.policies import describe, markdown, picture, retry, run_guard
 from resources.home import Home
+from warehouse.lineage import begin_stage, finish_stage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +32,9 @@ MODELS = [["models", "versions"], ["models", "runs"]]
 def forecasts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Adds what the champions say of the live videos that have passed a cutoff since the last time."""
     from assets.evaluations.ledger import write_forecasts
-    from assets.evaluations.stale import begin_ledger
+    from assets.evaluations.stale import LEDGER, ledger_version
 
-    begin_ledger(home.warehouse, run_id=context.run_id, now=home.now())
+    begin_stage(home.warehouse, LEDGER, ledger_version(home.warehouse), run_id=context.run_id, now=home.now())
     done = write_forecasts(home.warehouse, home.settings, home.now(), context.run_id, run_guard(context))
     stored = home.warehouse.query(
         """SELECT clock, source, target, cutoff, count(*) AS forecasts, count(DISTINCT version) AS models,
@@ -128,7 +129,7 @@ def reevaluations(context: dg.AssetExecutionContext, home: Home) -> dg.Materiali
 def drift(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Measures how far what is seen now is from what each champion was trained on."""
     from assets.evaluations.drift import measure_drift
-    from assets.evaluations.stale import finish_ledger
+    from assets.evaluations.stale import LEDGER
     from assets.language.emotion_model.drift import measure_emotion_drift
 
     emotions = measure_emotion_drift(home.warehouse, home.settings, home.now(), context.run_id, run_guard(context))
@@ -140,7 +141,7 @@ def drift(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
            WHERE d.measured_at = (SELECT max(measured_at) FROM evaluations.drift n WHERE n.version = d.version)
            GROUP BY ALL ORDER BY ALL"""
     ).to_pylist()
-    finish_ledger(home.warehouse, run_id=context.run_id, now=home.now())
+    finish_stage(home.warehouse, LEDGER, run_id=context.run_id, now=home.now())
     trigger = home.settings.training.trigger
     return dg.MaterializeResult(
         metadata={
