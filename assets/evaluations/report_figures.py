@@ -18,6 +18,7 @@ NAIVE_DASHES |= {"constant_growth": "9 3 2 3", "growth_curve": "14 4"}
 NAIVE_COLOUR = "#8792a2"
 COLOURS = {"hist_gradient_boosting": ACCENT, "hist_gradient_boosting_classifier": ACCENT, "lightgbm": "#7a45c4"}
 COLOURS |= {"ridge": "#0c8a6a", "tfidf_logistic": "#c2571a"}
+COLOURS |= {"positive": "#0c8a6a", "negative": "#c2571a", "ambiguous": "#7a45c4", "neutral": "#5b6673"}
 OTHER_COLOURS = ("#b0307a", "#5c7a00", "#00798c", "#8a5a00")
 SEQUENCE = ("#dbe9f9", "#b3d1f2", "#7fb2e8", "#4a8fda", "#1d6cc4", "#0a4a94")
 COVERAGE_COLOURS = {50: "#7fb2e8", 80: ACCENT, 90: "#0a3f80"}
@@ -68,7 +69,7 @@ def lines(
     plot: float = 236,
 ) -> Markup:
     """Lines over an ordered axis, named at their right end; a logarithmic height where the lines are far apart."""
-    names = max((6.8 if one.champion_at else 6.2) * len(one.name) for one in series)
+    names = max((7.4 if one.champion_at else 6.8) * len(one.name) for one in series)
     panel = Panel(48 + plot + names + 8, 272, heading, Margins(left=48, right=names + 8, top=28, bottom=44))
     x = panel.x_scale([value for value, _ in x_ticks], room=0.05)
     heights = [value for one in series for _, value in one.points]

@@ -192,7 +192,8 @@ def test_a_kind_has_fields_of_its_own(house: House) -> None:
     with pytest.raises(IngestError, match="conceals nothing"):
         adapters.parse({"name": "x", "kind": "comments", "personal": {"author": "hide"}}, "x.yaml")
     with pytest.raises(
-        IngestError, match="no adapter of comments recognises it; say --source NAME of youtube_comments"
+        IngestError,
+        match="no adapter of comments recognises it; say --source NAME of simulator_comments, youtube_comments",
     ):
         house.take("a.csv", "who,what\na,b\n", kind="comments")
     with pytest.raises(IngestError, match="reads comments, not videos"):
