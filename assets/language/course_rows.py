@@ -7,7 +7,7 @@ another model's words nothing is kept here.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,8 @@ def refresh_courses(
 def refresh_forecasts(warehouse: Warehouse, model: Model | None, now: datetime) -> Forecasts | None:
     """Forecasts where the audiences of channels are heading and judges forecasts of the weeks that have matured.
 
-    Both tables are made anew: they are a backtest of the model that serves, not a ledger.
+    Both tables are made anew: they are a backtest of the model that serves, not a ledger. Where comments have ended, as in an
+    archive, the present is a week after the last of them.
 
     Args:
         warehouse: Where from and where to.
@@ -112,7 +113,9 @@ def refresh_forecasts(warehouse: Warehouse, model: Model | None, now: datetime) 
     found, rows, scores = None, pd.DataFrame(), pd.DataFrame()
     if model is not None:
         revision = model.loaded.revision
-        found = forecast(comment_scores(warehouse, revision, now), now, since=model.usable_at)
+        comments = comment_scores(warehouse, revision, now)
+        present = min(now, comments["known_at"].max() + timedelta(weeks=1)) if len(comments) else now
+        found = forecast(comments, present, since=model.usable_at)
         rows = found.rows.assign(revision=revision, made_at=now)
         scores = found.scores.assign(learned_from=found.learned_from, revision=revision, made_at=now)
     with warehouse.write() as con:
@@ -206,6 +209,8 @@ def _forbidden(warehouse: Warehouse, settings: Settings) -> list[str]:
 
 def _arrow(name: str, rows: pd.DataFrame) -> pa.Table:
     """Rows in the columns and types of a table; missing columns and values that are no numbers are null."""
+    if rows.empty:  # pandas gives the columns of no rows types of its own
+        return pa.table({column.name: pa.array([], _TYPES[column.type]) for column in table(name).columns})
     columns = {}
     for column in table(name).columns:
         values = rows[column.name] if column.name in rows else pd.Series([None] * len(rows), dtype=object)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -170,6 +171,25 @@ def test_forecasts_and_their_scores_are_rows_and_go_with_the_model(place: Place)
     assert place.rows("*", "TRUE") == []
     assert refresh_forecasts(place.warehouse, None, NOW) is None
     assert place.warehouse.query("SELECT * FROM language.course_scores").num_rows == 0
+
+
+def test_an_archive_is_judged_on_its_last_weeks_however_old_they_are(place: Place) -> None:
+    place.refresh()
+    model = Model(place.model, START)
+    refresh_forecasts(place.warehouse, model, NOW + timedelta(days=400))
+    origins = place.warehouse.query("SELECT DISTINCT origin FROM language.course_forecasts").to_pylist()
+    assert origins
+    assert max(row["origin"] for row in origins) < NOW + timedelta(days=14)
+
+
+def test_comments_too_few_for_any_forecast_give_none(home: Path) -> None:
+    warehouse = Warehouse(home)
+    made = Place(warehouse, load_settings(home))
+    made.comments((1, "so glad", START))
+    made.refresh()
+    found = refresh_forecasts(warehouse, Model(made.model, START), NOW)
+    assert found is not None and found.rows.empty
+    assert warehouse.query("SELECT * FROM language.course_forecasts").num_rows == 0
 
 
 def test_the_assets_tell_of_turns_and_the_board_and_quote_nobody(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
