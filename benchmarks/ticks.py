@@ -27,7 +27,6 @@ from dagster._core.storage.tags import RUN_KEY_TAG, SENSOR_NAME_TAG
 
 from assets.evaluations.decisions import Decision, decisions, fingerprint, record
 from assets.evaluations.grid import MIN_TRAIN, Cell
-from assets.evaluations.rows import ARROW_TYPES
 from assets.features.frame import features_fingerprint
 from assets.models.registry import CHALLENGER, CHAMPION, TRAINING, registered, set_alias
 from orchestration import jobs
@@ -38,6 +37,7 @@ from resources.home import Home
 from resources.settings import cutoff_age
 from sensors.leftovers import UNFINISHED, hold_up, process_tag
 from sensors.training import DECISION
+from warehouse.arrow import TYPES
 from warehouse.contracts import table
 from warehouse.lineage import record_partitions
 from warehouse.writer import append_rows
@@ -283,7 +283,7 @@ def _version(run: dict[str, Any], cell: Cell) -> dict[str, Any]:
 
 def _insert(con: Any, name: str, rows: list[dict[str, Any]]) -> None:
     columns = table(name).columns
-    arrays = [pa.array([row.get(one.name) for row in rows], ARROW_TYPES[one.type]) for one in columns]
+    arrays = [pa.array([row.get(one.name) for row in rows], TYPES[one.type]) for one in columns]
     append_rows(con, table(name), pa.table(arrays, names=[one.name for one in columns]))
 
 

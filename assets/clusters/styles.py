@@ -37,8 +37,9 @@ from assets.clusters.inputs import (
     load_unassigned,
     load_videos,
 )
-from assets.evaluations.rows import ARROW_TYPES, as_arrow
+from assets.evaluations.rows import as_arrow
 from resources.settings import Settings
+from warehouse.arrow import schema_of
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.lineage import forget_partition, record_partitions
@@ -398,8 +399,7 @@ def _chosen(warehouse: Warehouse, origin: date) -> tuple[str, str]:
 
 def _arrow(full_name: str, rows: Sequence[Row]) -> pa.Table:
     """Rows as a table of the declared columns and types."""
-    schema = pa.schema([(column.name, ARROW_TYPES[column.type]) for column in table(full_name).columns])
-    return pa.Table.from_pylist(list(rows), schema=schema)
+    return pa.Table.from_pylist(list(rows), schema=schema_of(table(full_name)))
 
 
 def _records(frame: pd.DataFrame) -> list[Row]:

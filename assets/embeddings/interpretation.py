@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from assets.raw.media_folder import Progress
-from assets.raw.media_rows import Row, arrow_rows, in_batches
+from assets.raw.media_rows import Row, in_batches
 from resources.encoders.base import SAMPLE_RATE
 from resources.media.contents import load_frames, load_image, load_sound
 from resources.media.films import Frames, Sound
 from resources.media.states import MediaError
 from resources.media.store import MediaStore
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import replace_matching

@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 import duckdb
-import pyarrow as pa
 
 from assets.evaluations.grid import Cell
-from assets.evaluations.rows import ARROW_TYPES
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -77,9 +76,7 @@ def record(con: duckdb.DuckDBPyConnection, decision: Decision) -> bool:
         ContractError: The row breaks the table's contract.
     """
     row = vars(decision) | {"numbers": json.dumps(decision.numbers, allow_nan=False, sort_keys=True)}
-    columns = table(TABLE).columns
-    arrays = [pa.array([row[column.name]], ARROW_TYPES[column.type]) for column in columns]
-    return append_rows(con, table(TABLE), pa.table(arrays, names=[column.name for column in columns])) == 1
+    return append_rows(con, table(TABLE), arrow_rows(table(TABLE), [row])) == 1
 
 
 def decisions(warehouse: Warehouse, cell: Cell | None = None, kind: Kind | None = None) -> list[Decision]:

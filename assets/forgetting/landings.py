@@ -18,10 +18,10 @@ from assets.forgetting.subject import needles_of
 from assets.raw import adapters, readers, store
 from assets.raw.errors import IngestError
 from assets.raw.ingest import Ingestion, Owners
-from assets.raw.media_rows import arrow_rows
 from assets.raw.readers import Places
 from assets.raw.tombstones import Burial, bury, texts_of, tombstone
 from warehouse import landings
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.landings import Landing

@@ -13,7 +13,7 @@ import duckdb
 from assets.forgetting.needles import REDACTED
 from assets.forgetting.state import Task
 from assets.forgetting.subject import CONTENTS, member_hash, needles_of, of_subject, parameters
-from assets.raw.media_rows import arrow_rows
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse, holds
 from warehouse.contracts import Table, load_tables, quoted, table
 from warehouse.writer import append_rows

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from assets.evaluations.rows import as_arrow
 from assets.language.course_forecasts import Forecasts, forecast
 from assets.language.courses import MOODS, Window, by_age, by_week, moods, windows, with_changes
 from assets.language.emotions import EMOTIONS, Model
@@ -208,20 +209,5 @@ def _forbidden(warehouse: Warehouse, settings: Settings) -> list[str]:
 
 
 def _arrow(name: str, rows: pd.DataFrame) -> pa.Table:
-    """Rows in the columns and types of a table; missing columns and values that are no numbers are null."""
-    if rows.empty:  # pandas gives the columns of no rows types of its own
-        return pa.table({column.name: pa.array([], _TYPES[column.type]) for column in table(name).columns})
-    columns = {}
-    for column in table(name).columns:
-        values = rows[column.name] if column.name in rows else pd.Series([None] * len(rows), dtype=object)
-        columns[column.name] = pa.array(values, _TYPES[column.type], from_pandas=True)
-    return pa.table(columns)
-
-
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "BIGINT": pa.int64(),
-    "INTEGER": pa.int32(),
-    "DOUBLE": pa.float64(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
+    """Rows in the columns and types of a table; missing columns are null."""
+    return as_arrow(rows.reindex(columns=list(table(name).column_names)), name)

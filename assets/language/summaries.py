@@ -19,6 +19,7 @@ from assets.language.texts import texts_of
 from resources.policy import Override, forbidden
 from resources.summaries.base import Summariser, sentences, words_of
 from resources.summaries.rouge import lead, rouge_l
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -215,15 +216,5 @@ def _write(
     ]
     if not full:
         return
-    types = {
-        "known_at": pa.timestamp("us"),
-        "summarised_at": pa.timestamp("us"),
-        "words": pa.int64(),
-        "length": pa.int64(),
-    }
-    columns = {
-        name: pa.array([row[name] for row in full], types.get(name, pa.string()))
-        for name in table(SUMMARIES).column_names
-    }
     with warehouse.write() as con:
-        append_rows(con, table(SUMMARIES), pa.table(columns))
+        append_rows(con, table(SUMMARIES), arrow_rows(table(SUMMARIES), full))

@@ -17,12 +17,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assets.raw.media_rows import arrow_rows
 from resources.media.states import MediaError, Reason, after_failure
 from resources.media.store import MediaStore
 from resources.policy import forbidden
 from resources.settings import Settings
 from resources.speech.transcripts import Recogniser, Transcript, revision, transcribe
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows

@@ -21,13 +21,14 @@ import pyarrow as pa
 from assets.raw import media_folder, store
 from assets.raw.adapters import source_of
 from assets.raw.media_folder import Order, Progress, Record
-from assets.raw.media_rows import arrow_rows, in_batches
+from assets.raw.media_rows import in_batches
 from resources.collectors.ytdlp import collected_media
 from resources.media.fetching import Pace, download, host_of
 from resources.media.states import MediaError, Reason, Standing, after_failure
 from resources.media.store import MediaStore
 from resources.settings import Settings
 from warehouse import landings
+from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.landings import Landing

@@ -1,30 +1,16 @@
-"""Many small pieces of work on contents, and their rows in bulk: one transaction for a batch, not for an item."""
+"""Many small pieces of work on contents, and their results together: one transaction for a batch, not for an item."""
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-
-import pyarrow as pa
-
-from warehouse.contracts import Table
 
 Row = dict[str, Any]
 
 _AT_ONCE = 256
 # A film takes seconds: what is done by then is written, so that a crash loses little.
 _WRITE_EVERY_S = 10.0
-_TYPES = {
-    "VARCHAR": pa.string(),
-    "VARCHAR[]": pa.list_(pa.string()),
-    "INTEGER": pa.int32(),
-    "BIGINT": pa.int64(),
-    "DOUBLE": pa.float64(),
-    "FLOAT[]": pa.list_(pa.float32()),
-    "BOOLEAN": pa.bool_(),
-    "TIMESTAMP": pa.timestamp("us"),
-}
 
 
 def in_batches(items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[list[Row]]:
@@ -47,9 +33,3 @@ def in_batches(items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[lis
 def _ahead(pool: ThreadPoolExecutor, items: Sequence[Row], work: Callable[[Row], Row]) -> Iterator[Row]:
     for start in range(0, len(items), _AT_ONCE):
         yield from pool.map(work, items[start : start + _AT_ONCE])
-
-
-def arrow_rows(declared: Table, rows: Sequence[Mapping[str, Any]], without: Sequence[str] = ()) -> pa.Table:
-    """Rows in the columns and types of a table."""
-    columns = [column for column in declared.columns if column.name not in without]
-    return pa.table({c.name: pa.array([row[c.name] for row in rows], _TYPES[c.type]) for c in columns})

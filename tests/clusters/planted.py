@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from assets.clusters.fit import Matrix, Search
 from assets.clusters.inputs import INTERPRETED
-from assets.evaluations.rows import ARROW_TYPES
 from resources.settings import Settings
 from tests.features.raw_rows import make_settings
+from warehouse.arrow import TYPES
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import replace_rows
@@ -80,9 +80,7 @@ def declared_rows(full_name: str, frame: pd.DataFrame) -> pa.Table:
     lists = {name: frame[name].tolist() for name in frame.columns}
     return pa.table(
         {
-            column.name: pa.array(
-                lists.get(column.name, [None] * len(frame)), ARROW_TYPES[column.type], from_pandas=True
-            )
+            column.name: pa.array(lists.get(column.name, [None] * len(frame)), TYPES[column.type], from_pandas=True)
             for column in columns
         }
     )

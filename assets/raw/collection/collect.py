@@ -25,6 +25,7 @@ from resources.collectors.base import CollectError, Collector, Missed, Order, Qu
 from resources.media.states import Reason
 from resources.secrets import redact
 from resources.settings import CollectedSource, Settings
+from warehouse.arrow import schema_of
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -271,7 +272,7 @@ class Collection:
             granted = quota.reserve(con, self.collector.source, limits, wanted, now, collection_id)
             order = fitted(order, self.collector.cost, granted)
             row = self._row(collection_id, run_id, name, order, due, now)
-            append_rows(con, table(TABLE), pa.Table.from_pylist([row], _schema()))
+            append_rows(con, table(TABLE), pa.Table.from_pylist([row], schema_of(table(TABLE))))
         allowance = quota.Allowance(limits, granted, self.clock)
         lying = spool.Spool(self.home, now, collection_id)
         end: dict[str, Any] = {"state": "done"}
@@ -425,13 +426,3 @@ def _counts(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, Any]:
         "fetched": sum(per_status.values()),
         **{status: per_status.get(status, 0) for status in ("live", *STATUSES)},
     }
-
-
-def _schema() -> pa.Schema:
-    types = {
-        "VARCHAR": pa.string(),
-        "VARCHAR[]": pa.list_(pa.string()),
-        "TIMESTAMP": pa.timestamp("us"),
-        "BIGINT": pa.int64(),
-    }
-    return pa.schema({column.name: types[column.type] for column in table(TABLE).columns})

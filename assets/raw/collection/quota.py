@@ -11,9 +11,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import duckdb
-import pyarrow as pa
 
 from resources.collectors.base import QuotaSpentError
+from warehouse.arrow import arrow_rows
 from warehouse.contracts import table
 from warehouse.writer import append_rows
 
@@ -76,7 +76,7 @@ def reserve(
         if units
     ]
     if rows:
-        append_rows(con, table(TABLE), pa.Table.from_pylist(rows, _SCHEMA))
+        append_rows(con, table(TABLE), arrow_rows(table(TABLE), rows))
     return granted
 
 
@@ -124,16 +124,3 @@ class Allowance:
         if bucket in self._limits and (taken > self._granted.get(bucket, 0) or day_of(self._clock()) != self._day):
             raise QuotaSpentError(bucket)
         self.spent[bucket] = taken
-
-
-_SCHEMA = pa.schema(
-    {
-        "source": pa.string(),
-        "bucket": pa.string(),
-        "day": pa.date32(),
-        "collection_id": pa.string(),
-        "reserved": pa.int64(),
-        "spent": pa.int64(),
-        "reserved_at": pa.timestamp("us"),
-    }
-)
