@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SPILL = "spill"
+STORAGE = "v1.2.0"
+"""The oldest DuckDB that reads a new file: opening it takes a third of the time of one in the default format."""
 _PAUSE_S = 0.05
 _OUTSIDER = re.compile(r"\(PID (\d+)\)")
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
@@ -256,8 +258,7 @@ class Warehouse:
 
     def _attach(self, con: duckdb.DuckDBPyConnection, mode: Mode, deadline: float) -> None:
         """Open the file, waiting for a program that has it open without queueing, such as the duckdb shell."""
-        path = str(self.path).replace("'", "''")
-        attach = f"ATTACH '{path}' AS warehouse ({'READ_ONLY' if mode == 'read' else 'READ_WRITE'})"
+        attach = f"ATTACH {_literal(self.path)} AS warehouse ({'READ_ONLY' if mode == 'read' else 'READ_WRITE'})"
         while True:
             try:
                 con.execute(attach)
@@ -292,7 +293,9 @@ class Warehouse:
         new = self.home / f"{self.path.name}.new"
         _remove(new)
         self.path.with_name(f"{self.path.name}.wal").unlink(missing_ok=True)
-        with _connect(str(new), self.home / SPILL) as con:
+        with scratch(self.home / SPILL) as con:
+            con.execute(f"ATTACH {_literal(new)} AS fresh (READ_WRITE, STORAGE_VERSION '{STORAGE}')")
+            con.execute("USE fresh")
             schema.bring_up_to_date(con)
             con.execute("CHECKPOINT")
         os.replace(new, self.path)
@@ -343,14 +346,15 @@ def scratch(directory: Path | None = None) -> duckdb.DuckDBPyConnection:
     Args:
         directory: Where intermediate results spill when memory is short; by default the system's temporary folder.
     """
-    return _connect(":memory:", directory or Path(tempfile.gettempdir()) / "upswell-spill")
-
-
-def _connect(database: str, spill: Path) -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(database, config={**_CONFIG, "temp_directory": str(_spill_directory(spill))})
+    spill = _spill_directory(directory or Path(tempfile.gettempdir()) / "upswell-spill")
+    con = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
     return con
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
 
 
 def _remove(database: Path) -> None:
@@ -362,7 +366,7 @@ def _remove(database: Path) -> None:
 def _copy_whole(con: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Copy the attached warehouse into a new file, in the order of its rows, and compare the two."""
     con.execute("CHECKPOINT")
-    con.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS fresh (READ_WRITE)")
+    con.execute(f"ATTACH {_literal(path)} AS fresh (READ_WRITE, STORAGE_VERSION '{STORAGE}')")
     con.execute("COPY FROM DATABASE warehouse TO fresh")
     con.execute("CHECKPOINT fresh")
     names = con.execute(

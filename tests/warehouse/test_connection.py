@@ -66,6 +66,16 @@ def held(home: Path, mode: str, seconds: float) -> subprocess.Popen[str]:
     return process
 
 
+def test_a_file_made_or_made_anew_is_in_the_format_that_opens_fast(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    tags = "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = 'warehouse'"
+    for step in (lambda: None, warehouse.compact):
+        step()
+        with warehouse.read() as con:
+            [(version,)] = con.execute(tags).fetchall()
+        assert version.startswith("v1.2.0")
+
+
 def test_reading_a_new_home_gives_empty_tables(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "not" / "there")
     assert warehouse.query("SELECT count(*) AS n FROM raw.snapshots")["n"].to_pylist() == [0]
