@@ -6,6 +6,7 @@ the marks are written in the transaction that writes the rows, so that a crash l
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -38,13 +39,13 @@ def stale_days(warehouse: Warehouse, settings: Settings, anchors: Anchors, now: 
     stale: set[date] = set()
     first, last = settings.start, now.date()
     longest = max(cutoff_age(cutoff) for cutoff in settings.cutoffs)
-    anchors = derivable(settings.policies, anchors)
-    for name in TABLES:
-        days = set(_outdated(warehouse, settings, name, now))
-        days = days.union(*_touched(warehouse, settings, anchors, name).values())
-        stale |= days
-        if name != "context":  # a moment may fall on a later day than its anchor, and reads the context of that day
-            stale |= {day + timedelta(days=later) for day in days for later in range(1, longest.days + 2)}
+    with warehouse.read() as con:  # opened once: of few landings the queries take less than the opening
+        touched = _touched(con, settings, derivable(settings.policies, anchors), TABLES)
+        for name in TABLES:
+            days = set(_outdated(con, settings, name, now)).union(*touched[name].values())
+            stale |= days
+            if name != "context":  # a moment may fall on a later day than its anchor, and reads the context of that day
+                stale |= {day + timedelta(days=later) for day in days for later in range(1, longest.days + 2)}
     return sorted(day for day in stale if first <= day <= last)
 
 
@@ -71,7 +72,8 @@ def rebuild(
 ) -> Rebuilt:
     """Rebuilds a feature table for the days in [start, end) and records what it was made from, in one transaction."""
     anchors = derivable(settings.policies, anchors)
-    touched = _touched(warehouse, settings, anchors, name)
+    with warehouse.read() as con:
+        touched = _touched(con, settings, anchors, (name,))[name]
     inside = {landing: {day for day in days if start <= day < end} for landing, days in touched.items()}
     absorbed = sorted(landing for landing, days in touched.items() if days == inside[landing])
     rows = build(name, warehouse, settings, anchors, start, end, now)
@@ -98,33 +100,45 @@ def _version(settings: Settings, name: str) -> str:
     return hashlib.sha256(f"{code_version(name)} {settings.fingerprint()}".encode()).hexdigest()[:16]
 
 
-def _touched(warehouse: Warehouse, settings: Settings, anchors: Anchors, name: str) -> dict[str, set[date]]:
-    """Per landing that a table has not absorbed, the anchor days that it bears on."""
-    with warehouse.read() as con:
-        pending = con.execute(
-            """SELECT DISTINCT d.landing_id, p.input_version FROM raw.landing_days d
-               LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = d.landing_id
-               WHERE p.input_version IS DISTINCT FROM d.contract_version AND NOT list_contains($forbidden, d.source)""",
-            {"name": f"features.{name}", "forbidden": _forbidden(con, settings)},
-        ).fetchall()
-        if not pending:
-            return {}
-        found: dict[str, set[date]] = {landing: set() for landing, _ in pending}
-        if any(version is not None for _, version in pending):
-            # A landing that was read anew may have lost records, so that nothing tells any more which days they bore on.
-            everything = {day for (day,) in con.execute("SELECT DISTINCT anchor_day FROM features.content").fetchall()}
-            found.update({landing: set(everything) for landing, version in pending if version is not None})
-        for landing, day in _touched_by_records(con, settings, anchors, list(found)):
-            found[landing].add(day)
-        last = con.execute("SELECT max(day) FROM raw.landing_days").fetchone()
+def _touched(
+    con: duckdb.DuckDBPyConnection, settings: Settings, anchors: Anchors, names: Sequence[str]
+) -> dict[str, dict[str, set[date]]]:
+    """For each table, per landing that it has not absorbed the anchor days that the landing bears on."""
+    pending = {name: _pending(con, settings, name) for name in names}
+    landings = sorted({landing for versions in pending.values() for landing in versions})
+    if not landings:
+        return {name: {} for name in names}
+    borne: dict[str, set[date]] = {landing: set() for landing in landings}
+    for landing, day in _touched_by_records(con, settings, anchors, landings):
+        borne[landing].add(day)
+    # A landing that was read anew may have lost records, so that nothing tells any more which days they bore on.
+    everything = {day for (day,) in con.execute("SELECT DISTINCT anchor_day FROM features.content").fetchall()}
+    [(last,)] = con.execute("SELECT max(day) FROM raw.landing_days").fetchall()
+    touched = {}
+    for name, versions in pending.items():
         done = _done_days(con, name)
-    if name in ("channel", "context"):
-        assert last is not None and last[0] is not None
-        found = {landing: _onward(days, last[0]) for landing, days in found.items()}
-    return {
-        landing: {day for day in days if day >= settings.start and (landing, day) not in done}
-        for landing, days in found.items()
-    }
+        found = {
+            landing: borne[landing] | (everything if version is not None else set())
+            for landing, version in versions.items()
+        }
+        if name in ("channel", "context"):
+            found = {landing: _onward(days, last) for landing, days in found.items()}
+        touched[name] = {
+            landing: {day for day in days if day >= settings.start and (landing, day) not in done}
+            for landing, days in found.items()
+        }
+    return touched
+
+
+def _pending(con: duckdb.DuckDBPyConnection, settings: Settings, name: str) -> dict[str, str | None]:
+    """The landings that a table has not absorbed as they are now, with the contract under which it did earlier."""
+    rows = con.execute(
+        """SELECT DISTINCT d.landing_id, p.input_version FROM raw.landing_days d
+           LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = d.landing_id
+           WHERE p.input_version IS DISTINCT FROM d.contract_version AND NOT list_contains($forbidden, d.source)""",
+        {"name": f"features.{name}", "forbidden": _forbidden(con, settings)},
+    ).fetchall()
+    return dict(rows)
 
 
 def _forbidden(con: duckdb.DuckDBPyConnection, settings: Settings) -> list[str]:
@@ -185,25 +199,24 @@ def _onward(days: set[date], last: date) -> set[date]:
     return found
 
 
-def _outdated(warehouse: Warehouse, settings: Settings, name: str, now: datetime) -> list[date]:
+def _outdated(con: duckdb.DuckDBPyConnection, settings: Settings, name: str, now: datetime) -> list[date]:
     """Days whose rows were made by other code or settings, or before one of their moments had come."""
     day = "CAST(anchor_at + age AS DATE)" if name == "context" else "anchor_day"
-    with warehouse.read() as con:
-        rows = con.execute(
-            f"""WITH moments AS (
-                    SELECT {day} AS day, max(anchor_at + age) AS latest
-                    FROM features.content, (SELECT unnest($ages::INTERVAL[]) AS age)
-                    WHERE anchor_at + age <= $now GROUP BY ALL)
-                SELECT m.day FROM moments m
-                LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = CAST(m.day AS VARCHAR)
-                WHERE p.input_version IS DISTINCT FROM $version OR m.latest > p.written_at""",
-            {
-                "name": f"features.{name}",
-                "version": _version(settings, name),
-                "ages": [cutoff_age(cutoff) for cutoff in settings.cutoffs],
-                "now": now,
-            },
-        ).fetchall()
+    rows = con.execute(
+        f"""WITH moments AS (
+                SELECT {day} AS day, max(anchor_at + age) AS latest
+                FROM features.content, (SELECT unnest($ages::INTERVAL[]) AS age)
+                WHERE anchor_at + age <= $now GROUP BY ALL)
+            SELECT m.day FROM moments m
+            LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = CAST(m.day AS VARCHAR)
+            WHERE p.input_version IS DISTINCT FROM $version OR m.latest > p.written_at""",
+        {
+            "name": f"features.{name}",
+            "version": _version(settings, name),
+            "ages": [cutoff_age(cutoff) for cutoff in settings.cutoffs],
+            "now": now,
+        },
+    ).fetchall()
     return [day for (day,) in rows]
 
 
