@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from assets.evaluations.backtest import Fitted
 from assets.evaluations.scoring import losses
@@ -65,18 +66,19 @@ def permutation_importance(
     """
     features = without_labels(test).reset_index(drop=True)
     truth = pd.DataFrame({"value": test["value"].to_numpy(), "label": np.nan if label is None else label})
-    base = float(losses(truth.assign(**_forecast(fitted, features)), task).mean())
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(features)) for _ in range(repeats)]
     rows = []
-    for level, feature, names in _shuffled_together(fitted.schema, features):
-        if level == "column" and not columns:
-            continue
-        worse = []
-        for order in orders:
-            shuffled = features.assign(**{name: features[name].to_numpy()[order] for name in names})
-            worse.append(float(losses(truth.assign(**_forecast(fitted, shuffled)), task).mean()) - base)
-        rows.append((level, feature, float(np.mean(worse)), min(worse), max(worse)))
+    with threadpool_limits(1):  # many forecasts of few rows: threads would wait for each other most of the time
+        base = float(losses(truth.assign(**_forecast(fitted, features)), task).mean())
+        for level, feature, names in _shuffled_together(fitted.schema, features):
+            if level == "column" and not columns:
+                continue
+            worse = []
+            for order in orders:
+                shuffled = features.assign(**{name: features[name].to_numpy()[order] for name in names})
+                worse.append(float(losses(truth.assign(**_forecast(fitted, shuffled)), task).mean()) - base)
+            rows.append((level, feature, float(np.mean(worse)), min(worse), max(worse)))
     table = pd.DataFrame(rows, columns=["level", "feature", "value", "lower", "upper"])
     table = table.sort_values(["level", "value", "feature"], ascending=[False, False, True], ignore_index=True)
     key = {"source": test["source"].iloc[0], "target": task.target, "cutoff": task.cutoff, "origin": origin}

@@ -51,6 +51,12 @@ def _fit_titles(titles: tuple[str, ...], analyzer: str, max_features: int, compo
     return _FittedTitles(vectorizer, right, np.asarray(weights @ right))
 
 
+@lru_cache(maxsize=8)
+def _terms_of(vectorizer: TfidfVectorizer, titles: tuple[str, ...]) -> sparse.csr_matrix:
+    """TF-IDF of titles; remembered because forecasters share a vectoriser, and forecast the same rows again and again."""
+    return vectorizer.transform(titles)
+
+
 class TitleSpace:
     """Titles as TF-IDF over the terms of training titles, and as its truncated SVD.
 
@@ -79,7 +85,7 @@ class TitleSpace:
         """TF-IDF of shape (rows, vocabulary)."""
         if self.vectorizer_ is None:
             return sparse.csr_matrix((len(titles), 0))
-        return self.vectorizer_.transform(titles)
+        return _terms_of(self.vectorizer_, tuple(titles))
 
     def transform(self, titles: np.ndarray[Any, Any]) -> Matrix:
         """Coordinates of shape (rows, components)."""
