@@ -25,6 +25,8 @@ from warehouse.writer import append_rows
 Load = Callable[[str], Content]
 """Gives a picture, sound or film by its content_id; an error that it raises becomes a failure of that content."""
 Texts = Callable[[Warehouse, Sequence[str]], Mapping[str, str]]
+BATCH, TEXT_BATCH = 512, 4096
+"""Contents per transaction: every one costs a commit, and texts are small."""
 _SAME = "encoder = $encoder AND revision = $revision AND precision = $precision AND preprocessing = $preprocessing"
 
 
@@ -98,7 +100,7 @@ def encode_missing(
     *,
     now: datetime,
     run_id: str,
-    batch: int = 512,
+    batch: int | None = None,
     progress: Progress | None = None,
     place: Place | None = None,
 ) -> Encodings:
@@ -111,7 +113,7 @@ def encode_missing(
         load: Gives a content by its id; None for text, which is read from the warehouse.
         now: Stamped on what is written (naive UTC).
         run_id: Run that encodes.
-        batch: Contents per transaction.
+        batch: Contents per transaction; by default BATCH, and TEXT_BATCH of texts.
         progress: Told how many contents are done, of how many.
         place: Where contents are listed and vectors kept; by default those of the modality that videos have.
 
@@ -121,6 +123,7 @@ def encode_missing(
     began = time.perf_counter()
     register(warehouse, modality, encoder, now=now, run_id=run_id)
     place = place or place_of(modality)
+    batch = batch or (TEXT_BATCH if modality == "text" else BATCH)
     removed = _remove_orphans(warehouse, place)
     missing = _missing(warehouse, place, identity(encoder))
     new, changed, failed, at = 0, 0, missing.failed, 0
