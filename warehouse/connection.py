@@ -34,6 +34,7 @@ SPILL = "spill"
 STORAGE = "v1.2.0"
 """The oldest DuckDB that reads a new file: opening it takes a third of the time of one in the default format."""
 _PAUSE_S = 0.05
+_MOST_LEFT = 2
 _OUTSIDER = re.compile(r"\(PID (\d+)\)")
 _FULL = ("No space left on device", "File too large", "Disk quota exceeded")
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -53,10 +54,48 @@ class WarehouseFullError(WarehouseError):
 
 
 @dataclass(frozen=True)
+class _Engine:
+    """DuckDB started, with no file: a session has it to itself, and leaves it to the next session of the process.
+
+    Nothing of a session stays in it: its connection, which holds settings, views and temporary tables, is closed. One that
+    has spilled or has seen an error is ended instead.
+    """
+
+    root: duckdb.DuckDBPyConnection
+    folder: Path
+    spill: Path
+
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """A connection of one's own."""
+        con = self.root.cursor()
+        _set_up(con)
+        return con
+
+    def detach(self) -> None:
+        """Closes the file, unless a result still reads it."""
+        with suppress(duckdb.Error):
+            self.root.execute("DETACH warehouse")
+
+    def leave(self) -> None:
+        """What the next session of this folder may have."""
+        self.root.execute("RESET memory_limit")
+        if self.spill.exists() or _left.setdefault(self.folder, self) is not self:
+            self.end()
+            return
+        while len(_left) > _MOST_LEFT:
+            with suppress(KeyError, StopIteration):  # another thread has taken it
+                _left.pop(next(iter(_left))).end()
+
+    def end(self) -> None:
+        self.root.close()
+
+
+@dataclass(frozen=True)
 class _Session:
     """What a thread has open: a nested read uses the same connection."""
 
     connection: duckdb.DuckDBPyConnection
+    engine: _Engine
     mode: Mode
     process: int
 
@@ -69,6 +108,8 @@ class _Threads(threading.local):
 _threads = _Threads()
 # One thread of a process at a time has a file open, since closing a second handle would drop the first one's lock.
 _process_locks: dict[Path, threading.Lock] = {}
+# Per folder to spill to, what a session has left for the next one; oldest first.
+_left: dict[Path, _Engine] = {}
 # Files (path, device, inode) that this process has seen with the declared tables.
 _current: set[tuple[Path, int, int]] = set()
 
@@ -98,8 +139,8 @@ class Warehouse:
             yield session.connection
             return
         self._bring_up_to_date()
-        con = scratch(self.home / SPILL)  # starting DuckDB takes longer than most reads: before the lock
-        with self._locked(exclusive=False) as deadline, self._attached(con, "read", deadline):
+        engine = _start(self.home / SPILL)  # starting DuckDB takes longer than most reads: before the lock
+        with self._locked(exclusive=False) as deadline, self._attached(engine, "read", deadline) as con:
             yield con
 
     @contextmanager
@@ -112,11 +153,11 @@ class Warehouse:
             RuntimeError: The thread is already inside `read` or `write` of this warehouse.
         """
         self._refuse_nested("write")
-        con = scratch(self.home / SPILL)
+        engine = _start(self.home / SPILL)
         with (
             self._explained(),
             self._locked(exclusive=True) as deadline,
-            self._attached(con, "write", deadline),
+            self._attached(engine, "write", deadline) as con,
             transaction(con),
         ):
             yield con
@@ -130,9 +171,9 @@ class Warehouse:
             RuntimeError: The thread is already inside `read` or `write` of this warehouse.
         """
         self._refuse_nested("file")
-        con = scratch(self.home / SPILL)
+        engine = _start(self.home / SPILL)
         with self._explained(), self._locked(exclusive=True) as deadline:
-            with self._attached(con, "write", deadline):
+            with self._attached(engine, "write", deadline) as con:
                 con.execute("CHECKPOINT")
             with self.path.open("rb") as file:
                 try:  # programs that do not queue: DuckDB asks for this lock
@@ -152,10 +193,10 @@ class Warehouse:
         """
         self._refuse_nested("compact")
         new = self.home / f"{self.path.name}.new"
-        con = scratch(self.home / SPILL)
+        engine = _start(self.home / SPILL)
         with self._explained(), self._locked(exclusive=True) as deadline:
             try:
-                with self._attached(con, "write", deadline):
+                with self._attached(engine, "write", deadline) as con:
                     _remove(new)
                     _copy_whole(con, new)
                 os.replace(new, self.path)
@@ -233,9 +274,10 @@ class Warehouse:
                 thread_lock.release()
 
     @contextmanager
-    def _attached(self, con: duckdb.DuckDBPyConnection, mode: Mode, deadline: float) -> Iterator[None]:
-        """Give the file to this thread's connection, with the declared tables when writing; closes the connection."""
+    def _attached(self, engine: _Engine, mode: Mode, deadline: float) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of this thread to the file, with the declared tables when writing; closes both at the end."""
         process = os.getpid()
+        con = engine.connection()
         try:
             if mode == "write" and not self.path.exists():
                 self._create()
@@ -243,18 +285,25 @@ class Warehouse:
             if mode == "write":
                 self._apply_schema(con)
                 _sweep(self.home / SPILL)
-            _threads.sessions[self.path] = _Session(con, mode, process)
-            yield
+            _threads.sessions[self.path] = _Session(con, engine, mode, process)
+            yield con
         except BaseException:
             if os.getpid() == process:
                 _detach(con)
+                engine.end()
             raise
         finally:
             if os.getpid() == process:
                 _threads.sessions.pop(self.path, None)
                 con.close()
-        if os.getpid() == process and _has_open(self.path):
-            raise RuntimeError(f"a result that still streams keeps {self.path} open: fetch it whole inside the `with`")
+        if os.getpid() == process:
+            engine.detach()
+            if _has_open(self.path):
+                engine.end()
+                raise RuntimeError(
+                    f"a result that still streams keeps {self.path} open: fetch it whole inside the `with`"
+                )
+            engine.leave()
 
     def _attach(self, con: duckdb.DuckDBPyConnection, mode: Mode, deadline: float) -> None:
         """Open the file, waiting for a program that has it open without queueing, such as the duckdb shell."""
@@ -277,15 +326,15 @@ class Warehouse:
         """Create or upgrade the file before a read, once per process and file."""
         if self._identity() in _current:
             return
-        con = scratch(self.home / SPILL)
+        engine = _start(self.home / SPILL)
         if self.path.exists():
-            with self._locked(exclusive=False) as deadline, self._attached(con, "read", deadline):
+            with self._locked(exclusive=False) as deadline, self._attached(engine, "read", deadline) as con:
                 current = schema.is_current(con)
             if current:
                 self._remember_current()
                 return
-            con = scratch(self.home / SPILL)
-        with self._explained(), self._locked(exclusive=True) as deadline, self._attached(con, "write", deadline):
+            engine = _start(self.home / SPILL)
+        with self._explained(), self._locked(exclusive=True) as deadline, self._attached(engine, "write", deadline):
             pass
 
     def _create(self) -> None:
@@ -346,11 +395,27 @@ def scratch(directory: Path | None = None) -> duckdb.DuckDBPyConnection:
     Args:
         directory: Where intermediate results spill when memory is short; by default the system's temporary folder.
     """
-    spill = _spill_directory(directory or Path(tempfile.gettempdir()) / "upswell-spill")
-    con = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
+    con = _connect(_spill_directory(directory or Path(tempfile.gettempdir()) / "upswell-spill"))
+    _set_up(con)
+    return con
+
+
+def _start(folder: Path) -> _Engine:
+    """What an earlier session has left, or else a new one."""
+    left = _left.pop(folder, None)
+    if left is not None:
+        return left
+    spill = _spill_directory(folder)
+    return _Engine(_connect(spill), folder, spill)
+
+
+def _connect(spill: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
+
+
+def _set_up(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")  # it would be printed among the output of a command
-    return con
 
 
 def _literal(path: Path) -> str:
@@ -446,9 +511,14 @@ def _used(con: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, o
 def _has_open(path: Path) -> bool:
     """Whether this process has a descriptor of the file."""
     try:
-        return any(os.path.realpath(entry) == str(path) for entry in Path("/proc/self/fd").iterdir())
+        descriptors = os.listdir("/proc/self/fd")
     except OSError:
         return False
+    for descriptor in descriptors:
+        with suppress(OSError):  # closed since
+            if os.readlink(f"/proc/self/fd/{descriptor}") == str(path):
+                return True
+    return False
 
 
 def _spill_directory(parent: Path) -> Path:
@@ -480,9 +550,12 @@ def _describe(pid: int) -> str:
 
 def _forget_in_child() -> None:
     """A forked child shares the parent's database but must never touch it, not even to free its memory."""
-    for session in _threads.sessions.values():
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session.connection))
+    sessions = _threads.sessions.values()
+    engines = [*_left.values(), *(session.engine for session in sessions)]
+    for connection in [engine.root for engine in engines] + [session.connection for session in sessions]:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
     _threads.sessions.clear()
+    _left.clear()
     _process_locks.clear()
 
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,7 @@ from assets.features.build import TABLES
 from assets.features.stale import rebuild
 from resources.settings import SHIPPED, Settings
 from warehouse.connection import Warehouse
-from warehouse.contracts import table
+from warehouse.contracts import YAML_LOADER, table
 
 T0 = datetime(2024, 2, 7, 12)
 """When the videos of most tests are published."""
@@ -45,7 +46,7 @@ def make_settings(
     chosen = TARGETS if targets is None else targets
     return Settings.model_validate(
         {
-            **yaml.safe_load(SHIPPED.read_text()),
+            **_shipped(),
             "start": date(2024, 1, 1),
             "first_origin": date(2024, 1, 1),
             "cutoffs": cutoffs,
@@ -54,6 +55,12 @@ def make_settings(
             "evaluation": {"targets": [next(iter(chosen))], "cutoffs": [cutoffs[0]], "origins": 1},
         }
     )
+
+
+@cache
+def _shipped() -> dict[str, Any]:
+    values: dict[str, Any] = yaml.load(SHIPPED.read_text(), Loader=YAML_LOADER)
+    return values
 
 
 class RawRows:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from tests.warehouse.rows import DAY, NEXT_DAY, SNAPSHOTS, run_script, snapshots, start_script
@@ -64,6 +65,27 @@ def held(home: Path, mode: str, seconds: float) -> subprocess.Popen[str]:
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     return process
+
+
+def test_a_session_leaves_nothing_to_the_next(home: Path) -> None:
+    warehouse = Warehouse(home)
+    settings = "SELECT current_setting('TimeZone'), current_setting('memory_limit')"
+    with warehouse.read() as con:
+        before = con.execute(settings).fetchall()
+        con.execute("SET TimeZone = 'Asia/Tokyo'")
+        con.execute("SET memory_limit = '100MB'")
+        con.execute("CREATE TEMP TABLE left_over AS SELECT 1 AS n")
+        con.register("seen", pa.table({"n": [1]}))
+    for session in (warehouse.read, warehouse.write):
+        with session() as con:
+            assert con.execute(settings).fetchall() == before
+            for name in ("left_over", "seen"):
+                with pytest.raises(duckdb.CatalogException):
+                    con.execute(f"FROM {name}")
+    with pytest.raises(duckdb.CatalogException), warehouse.write() as con:
+        con.execute("CREATE TABLE memory.main.left_over AS SELECT 1 AS n; FROM nowhere")
+    with warehouse.read() as con, pytest.raises(duckdb.CatalogException):
+        con.execute("FROM memory.main.left_over")
 
 
 def test_a_file_made_or_made_anew_is_in_the_format_that_opens_fast(tmp_path: Path) -> None:
