@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from resources.durations import parse_duration, shown
+from warehouse.connection import Warehouse
 from warehouse.contracts import YAML_LOADER
 
 SHIPPED = Path(__file__).with_name("policies.yaml")
@@ -150,6 +151,12 @@ def _beyond(length: timedelta | None, limit: timedelta | None) -> bool:
 def forbidden(overrides: Mapping[str, Override], sources: Iterable[str]) -> list[str]:
     """The sources that no figure may be made from."""
     return sorted(source for source in sources if not policy_of(overrides, source).derived_metrics)
+
+
+def forbidden_in(warehouse: Warehouse, overrides: Mapping[str, Override], *tables: str) -> list[str]:
+    """The sources in these tables that no figure may be made from."""
+    rows = warehouse.query(" UNION ".join(f"SELECT source FROM {name}" for name in tables)).to_pylist()
+    return forbidden(overrides, [row["source"] for row in rows])
 
 
 def derivable(overrides: Mapping[str, Override], anchors: Mapping[str, str]) -> dict[str, str]:

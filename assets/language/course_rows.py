@@ -21,7 +21,7 @@ from assets.language.emotions import EMOTIONS, Model
 from assets.language.texts import TEXTS
 from assets.language.transcripts import TRANSCRIPTS
 from resources.emotions.scoring import score
-from resources.policy import forbidden
+from resources.policy import forbidden_in
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -156,7 +156,8 @@ def _read_transcripts(
         "best": _BEST,
         "stored": f"SELECT DISTINCT source, video_id, made_of FROM {COURSES} WHERE part = 'transcript'",
     }
-    given = {"revision": model.loaded.revision, "now": now, "forbidden": _forbidden(warehouse, settings)}
+    refused = forbidden_in(warehouse, settings.policies, TRANSCRIPTS)
+    given = {"revision": model.loaded.revision, "now": now, "forbidden": refused}
     with warehouse.extract(queries, given) as con:
         due = con.execute(
             "SELECT * FROM best ANTI JOIN stored USING (source, video_id, made_of) ORDER BY ALL"
@@ -201,11 +202,6 @@ def _transcript_points(videos: Sequence[dict[str, Any]], model: Model) -> pd.Dat
         if not empty
     ]
     return with_changes(pd.DataFrame(rows)) if rows else pd.DataFrame()
-
-
-def _forbidden(warehouse: Warehouse, settings: Settings) -> list[str]:
-    sources = [row["source"] for row in warehouse.query(f"SELECT DISTINCT source FROM {TRANSCRIPTS}").to_pylist()]
-    return list(forbidden(settings.policies, sources))
 
 
 def _arrow(name: str, rows: pd.DataFrame) -> pa.Table:

@@ -16,7 +16,7 @@ from assets.language.texts import TEXTS, texts_of
 from resources.emotions.labels import EKMAN, SENTIMENT, grouped
 from resources.emotions.model import EmotionModel, load, read_manifest
 from resources.emotions.scoring import Scored, score
-from resources.policy import Override, forbidden
+from resources.policy import Override, forbidden_in
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
@@ -85,14 +85,11 @@ def score_missing(
     removed = _remove_gone(warehouse)
     if model is None:
         return Done(0, 0, removed)
-    left_out = forbidden(
-        policies, [row["source"] for row in warehouse.query(f"SELECT DISTINCT source FROM {TEXTS}").to_pylist()]
-    )
     missing = warehouse.query(
         f"""SELECT DISTINCT text_id FROM {TEXTS} ANTI JOIN
                 (FROM {EMOTIONS} WHERE revision = $revision) USING (text_id)
             WHERE state = 'valid' AND NOT list_contains($left_out, source) ORDER BY text_id""",
-        {"revision": model.loaded.revision, "left_out": left_out},
+        {"revision": model.loaded.revision, "left_out": forbidden_in(warehouse, policies, TEXTS)},
     )["text_id"].to_pylist()
     scored = abstained = 0
     for start in range(0, len(missing), _AT_ONCE):

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from assets.evaluations.bootstrap import Bounds, paired_difference
 from assets.language.texts import texts_of
-from resources.policy import Override, forbidden
+from resources.policy import Override, forbidden_in
 from resources.summaries.base import Summariser, sentences, words_of
 from resources.summaries.rouge import lead, rouge_l
 from warehouse.arrow import arrow_rows
@@ -146,10 +146,9 @@ def _compared(
     warehouse: Warehouse, made_by: dict[str, Any], now: datetime, policies: Mapping[str, Override]
 ) -> tuple[int, list[dict[str, Any]], dict[str, str]]:
     """Removes rows of texts that are gone; gives how many, the rows that are missing, and the summaries there are by text."""
-    sources = [row["source"] for row in warehouse.query("SELECT DISTINCT source FROM raw.videos").to_pylist()]
     values = {
         "now": now,
-        "refused": forbidden(policies, sources),
+        "refused": forbidden_in(warehouse, policies, "raw.videos"),
         "longer": int(made_by["words"]) * _CHARACTERS_PER_WORD,
     }
     every = {**values, "longer": 1}

@@ -28,7 +28,7 @@ from resources import clock
 from resources.emotions.model import EmotionModel, load, read_manifest
 from resources.emotions.scoring import score
 from resources.emotions.seen import seen_by
-from resources.policy import forbidden
+from resources.policy import forbidden_in
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
@@ -67,9 +67,10 @@ def measure_emotion_drift(warehouse: Warehouse, settings: Settings, now: datetim
         {"version": champion["version"], "data": version},
     ).num_rows:
         return 0
+    model = load(folder)
     measures = [
-        *_of_labels(warehouse, settings, champion, load(folder), new),
-        *_of_comments(warehouse, settings, load(folder), before, since, now),
+        *_of_labels(warehouse, settings, champion, model, new),
+        *_of_comments(warehouse, settings, model, before, since, now),
     ]
     rows = pd.DataFrame([vars(one) for one in measures if np.isfinite(one.value)])
     made = {"clock": clock.mode(warehouse.home), "run_id": run_id, "measured_at": now}
@@ -104,8 +105,8 @@ def _comments(warehouse: Warehouse, settings: Settings, now: datetime, start: da
 
     Where too few were known by then, the first ones known stand for them.
     """
-    sources = [row["source"] for row in warehouse.query("SELECT DISTINCT source FROM language.texts").to_pylist()]
-    rows = warehouse.query(_COMMENTS, {"now": now, "forbidden": forbidden(settings.policies, sources)}).to_pylist()
+    refused = forbidden_in(warehouse, settings.policies, "language.texts")
+    rows = warehouse.query(_COMMENTS, {"now": now, "forbidden": refused}).to_pylist()
     ids = [row["text_id"] for row in rows]
     known = max(sum(row["known_at"] <= start for row in rows), min(ENOUGH, len(rows)))
     return ids[:known][-SAMPLE:], ids[known:][-SAMPLE:]
@@ -130,21 +131,22 @@ def _of_comments(
         sides[1].probabilities[read[1]],
         [side.decided[rows] for side, rows in zip(sides, read, strict=True)],
     )
-    vectors = [_vectors(warehouse, settings, side, now) for side in (before, since)]
+    vectors = _vectors(warehouse, settings, (before, since), now)
     if min(map(len, vectors)) >= ENOUGH:
         yield Measure("mmd", COMMENTS, mmd(vectors[0], vectors[1]), len(vectors[0]), len(vectors[1]))
 
 
 def _vectors(
-    warehouse: Warehouse, settings: Settings, ids: list[str], now: datetime
-) -> "np.ndarray[Any, np.dtype[np.float64]]":
-    """The vectors of texts by the text encoder that is in use, [n, d]; those that have none are left out."""
+    warehouse: Warehouse, settings: Settings, sides: Sequence[list[str]], now: datetime
+) -> "list[np.ndarray[Any, np.dtype[np.float64]]]":
+    """Of each side the vectors of its texts by the text encoder that is in use, [n, d]; texts that have none are left out."""
     choice = settings.embeddings.text
     record = None if choice is None else encoder_for(warehouse, "text", choice.encoder, now.date())
     if record is None:
-        return np.empty((0, 0))
+        return [np.empty((0, 0)) for _ in sides]
     matrix = load_said(warehouse, record.identity)
-    return np.asarray(matrix.vectors[np.isin(matrix.ids.astype(str), ids)], np.float64)
+    ids = matrix.ids.astype(str)
+    return [np.asarray(matrix.vectors[np.isin(ids, side)], np.float64) for side in sides]
 
 
 def _unseen(warehouse: Warehouse, settings: Settings, now: datetime, folder: Path) -> pd.DataFrame:
