@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from assets.evaluations.grid import Cell
+from assets.language.emotion_model.registry import CELL as TEXTS
 from assets.models.assets import training_cells
-from assets.models.registry import EMOTIONS
 from resources.home import Home
 from sensors.leftovers import UNFINISHED, end_leftovers
 from sensors.refresh import under_way
@@ -67,13 +67,12 @@ def training_sensor(training: Any, emotions: Any, gate_name: str, chain_tag: str
         asked = {cell: one.decision_id for cell, one in decided.items() if one.outcome == FIRED}
         if not asked:
             return dg.SkipReason("; ".join(f"{cell}: {one.why}" for cell, one in decided.items()) or "no cell to train")
-        texts = {cell: name for cell, name in asked.items() if cell.target == EMOTIONS}
-        cells = {str(cell): name for cell, name in asked.items() if cell not in texts}
+        cells = {str(cell): name for cell, name in asked.items() if cell != TEXTS}
         requests = []
         if cells:
             config = {"models__runs": {"config": {"cells": list(cells), "decision_ids": cells}}}
             requests.append(_request(training.name, config, sorted(cells.values()), chain_tag))
-        for name in texts.values():
+        if name := asked.get(TEXTS):
             config = {"models__emotions": {"config": {"decision_id": name}}}
             requests.append(_request(emotions.name, config, [name], chain_tag))
         return requests
@@ -86,9 +85,9 @@ def emotion_cells(home: Home) -> list[Cell]:
     there = home.warehouse.query(
         """SELECT 1 FROM raw.texts UNION ALL SELECT 1 FROM models.versions WHERE target = $emotions
            UNION ALL SELECT 1 FROM raw.labels WHERE label = $emotions LIMIT 1""",
-        {"emotions": EMOTIONS},
+        {"emotions": TEXTS.target},
     )
-    return [Cell("texts", EMOTIONS, "text")] if there.num_rows else []
+    return [TEXTS] if there.num_rows else []
 
 
 def _request(job: str, ops: dict[str, Any], decision_ids: Sequence[str], chain_tag: str) -> dg.RunRequest:

@@ -4,7 +4,7 @@ Wiring only; what is trained on what is in `training_runs`, the trainer's proces
 the gate.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -48,14 +48,24 @@ class Trainings(dg.Config):
 )
 def runs(context: dg.AssetExecutionContext, config: Trainings, home: Home) -> dg.MaterializeResult:
     """Trains the forecasters of each cell; the best of a cell becomes its challenger."""
-    from assets.models.training_runs import latest_runs
+    from assets.models.training_runs import latest_runs, orders_for
 
-    chosen, guard = _cells(home, config), run_guard(context)
+    chosen = _cells(home, config)
+    forecasters = config.forecasters or home.settings.training.forecasters
     trained: list[Outcome] = []
     skipped: list[dict[str, str]] = []
     for number, cell in enumerate(chosen, start=1):
         try:
-            asked, outcomes = _train_cell(context, config, home, cell, guard)
+            asked = orders_for(
+                home.warehouse,
+                home.settings,
+                cell,
+                forecasters,
+                now=home.now(),
+                run_id=context.run_id,
+                fraction=config.fraction,
+            )
+            outcomes = train_asked(context, home, asked, config.decision_ids.get(str(cell)))
         except ValueError as error:  # bad input: said once, not tried again
             raise dg.Failure(str(error), allow_retries=False) from error
         trained += outcomes
@@ -63,12 +73,7 @@ def runs(context: dg.AssetExecutionContext, config: Trainings, home: Home) -> dg
         context.log.info(f"training {number} of {len(chosen)}: {cell}, {len(outcomes)} models")
     rows = latest_runs(home.warehouse, [outcome.order.training_id for outcome in trained])
     metadata = _metadata(rows, trained, skipped)
-    failed = [outcome for outcome in trained if outcome.result.state != "done"]
-    if failed:
-        why = "; ".join(f"{outcome.order.forecaster}: {outcome.result.why}" for outcome in failed)
-        raise dg.Failure(
-            f"{len(failed)} of {len(trained)} trainings did not end well: {why}", metadata=metadata, allow_retries=False
-        )
+    require_done(trained, metadata)
     return dg.MaterializeResult(metadata=metadata)
 
 
@@ -90,35 +95,42 @@ def training_cells(home: Home) -> list[Cell]:
     )
 
 
-def _train_cell(
-    context: dg.AssetExecutionContext, config: Trainings, home: Home, cell: Cell, guard: Callable[[], None]
-) -> "tuple[Asked, list[Outcome]]":
-    """Trains a cell's forecasters one after the other and registers them, those before a cancellation too."""
-    from assets.models.training_runs import orders_for, register
+def train_asked(
+    context: dg.AssetExecutionContext, home: Home, asked: "Asked", decision_id: str | None
+) -> "list[Outcome]":
+    """Carries out the orders of a cell one after the other and registers what came of them, also what came before a cancellation."""
+    from assets.models.training_runs import register
 
-    warehouse, settings = home.warehouse, home.settings
-    forecasters = config.forecasters or settings.training.forecasters
-    asked = orders_for(
-        warehouse, settings, cell, forecasters, now=home.now(), run_id=context.run_id, fraction=config.fraction
-    )
     outcomes: list[Outcome] = []
     try:
         for order in asked.orders:
-            carry_out(context, home, order, outcomes)
+            _carry_out(context, home, order, outcomes)
     finally:
         register(
-            warehouse,
+            home.warehouse,
             asked,
             outcomes,
-            decision_id=config.decision_ids.get(str(cell)),
+            decision_id=decision_id,
             run_id=context.run_id,
             now=home.now(),
-            guard=guard,
+            guard=run_guard(context),
         )
-    return asked, outcomes
+    return outcomes
 
 
-def carry_out(context: dg.AssetExecutionContext, home: Home, order: "Order", outcomes: "list[Outcome]") -> None:
+def require_done(outcomes: "Sequence[Outcome]", metadata: dict[str, Any]) -> None:
+    """Fails the step, with its metadata, where a training did not end well."""
+    failed = [outcome for outcome in outcomes if outcome.result.state != "done"]
+    if failed:
+        why = "; ".join(f"{outcome.order.forecaster}: {outcome.result.why}" for outcome in failed)
+        raise dg.Failure(
+            f"{len(failed)} of {len(outcomes)} trainings did not end well: {why}",
+            metadata=metadata,
+            allow_retries=False,
+        )
+
+
+def _carry_out(context: dg.AssetExecutionContext, home: Home, order: "Order", outcomes: "list[Outcome]") -> None:
     """Has one order carried out by a trainer, unless that is done, and adds what came of it, also on a cancellation."""
     from assets.models.order import order_uses_device, result_of
     from assets.models.training_runs import outcome_of

@@ -6,6 +6,7 @@ Pure Python beside the trainer's process (`train`) and Dagster (`assets`). Wheth
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -136,24 +137,45 @@ def orders_for(
     orders = []
     for name in (name for name in names if name not in missing):
         parameters = _parameters(warehouse, settings, cell, name, origin)
-        order = Order(
-            home=warehouse.home,
-            source=cell.source,
-            task=task,
-            forecaster=name,
-            parameters=parameters,
-            preset=preset_fingerprint(parameters),
-            seed=SEED,
-            fraction=fraction,
-            origin=origin,
-            training_set_id=frozen["training_set_id"],
-            feature_fingerprint=frozen["feature_fingerprint"],
-            data_version=frozen["data_version"],
-            device=settings.training.device,
-            run_id=run_id,
-        )
-        orders.append(order)
+        preset = preset_fingerprint(parameters)
+        orders.append(order_on(frozen, task, name, parameters, preset, fraction, warehouse.home, settings))
     return Asked(cell, tuple(orders), frozen, missing)
+
+
+def order_on(
+    frozen: Mapping[str, Any],
+    task: Task,
+    forecaster: str,
+    parameters: dict[str, Any],
+    preset: str,
+    fraction: float,
+    home: Path,
+    settings: Settings,
+) -> Order:
+    """The order of one model on a training set.
+
+    Args:
+        frozen: The set's row of `models.training_sets`.
+        task: What is learned.
+        forecaster: Name of the model.
+        parameters: What the model is told.
+        preset: Fingerprint of what the parameters name.
+        fraction: Share of the rows that development mode trains on.
+        home: Where the set is kept.
+        settings: Which device is used.
+    """
+    names = ("source", "origin", "training_set_id", "feature_fingerprint", "data_version", "run_id")
+    return Order(
+        home=home,
+        task=task,
+        forecaster=forecaster,
+        parameters=parameters,
+        preset=preset,
+        seed=SEED,
+        fraction=fraction,
+        device=settings.training.device,
+        **{name: frozen[name] for name in names},
+    )
 
 
 def training_rows(frame: pd.DataFrame, origin: date) -> pd.DataFrame:
@@ -165,18 +187,26 @@ def freeze_rows(
     warehouse: Warehouse, cell: Cell, train: pd.DataFrame, origin: date, made_by: str, run_id: str, now: datetime
 ) -> dict[str, Any]:
     """The row of `models.training_sets` for some rows that had matured by an origin, whose file is written."""
-    training_set_id, path = freeze(train, warehouse.home)
+    return frozen_rows(warehouse, cell, train, origin, made_by, run_id, now) | {
+        "schema_fingerprint": Schema.of(train).fingerprint,
+        "feature_fingerprint": features_fingerprint(),
+        "data_version": data_version(train),
+    }
+
+
+def frozen_rows(
+    warehouse: Warehouse, cell: Cell, rows: pd.DataFrame, origin: date, made_by: str, run_id: str, now: datetime
+) -> dict[str, Any]:
+    """The row of `models.training_sets` for any rows, whose file is written; all of it but the three fingerprints."""
+    training_set_id, path = freeze(rows, warehouse.home)
     return {
         **asdict(cell),
         "origin": origin,
         "training_set_id": training_set_id,
         "uri": str(path.relative_to(warehouse.home)),
         "bytes": path.stat().st_size,
-        "rows": len(train),
-        "columns": list(train.columns),
-        "schema_fingerprint": Schema.of(train).fingerprint,
-        "feature_fingerprint": features_fingerprint(),
-        "data_version": data_version(train),
+        "rows": len(rows),
+        "columns": list(rows.columns),
         "made_by": made_by,
         "run_id": run_id,
         "created_at": now,

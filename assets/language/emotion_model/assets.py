@@ -3,16 +3,13 @@
 Wiring only. No text of anybody goes into metadata.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
-from assets.models.assets import carry_out
+from assets.models.assets import require_done, train_asked
 from assets.policies import describe, markdown, picture, retry, run_guard
 from resources.home import Home
-
-if TYPE_CHECKING:
-    from assets.models.training_runs import Outcome
 
 
 class EmotionTraining(dg.Config):
@@ -38,27 +35,14 @@ class EmotionTraining(dg.Config):
 def emotion_model(context: dg.AssetExecutionContext, config: EmotionTraining, home: Home) -> dg.MaterializeResult:
     """Trains the emotion model of the settings and the baseline beside it; the better one becomes challenger."""
     from assets.language.emotion_model.runs import describe_models, orders_for
-    from assets.models.training_runs import latest_runs, register
+    from assets.models.training_runs import latest_runs
 
     warehouse = home.warehouse
-    outcomes: list[Outcome] = []
     try:
         asked = orders_for(warehouse, home.settings, now=home.now(), run_id=context.run_id, fraction=config.fraction)
     except ValueError as error:  # bad input: said once, not tried again
         raise dg.Failure(str(error), allow_retries=False) from error
-    try:
-        for order in asked.orders:
-            carry_out(context, home, order, outcomes)
-    finally:
-        register(
-            warehouse,
-            asked,
-            outcomes,
-            decision_id=config.decision_id,
-            run_id=context.run_id,
-            now=home.now(),
-            guard=run_guard(context),
-        )
+    outcomes = train_asked(context, home, asked, config.decision_id)
     describe_models(warehouse, [str(one.result.version) for one in outcomes if one.result.version], home.now())
     rows = latest_runs(warehouse, [outcome.order.training_id for outcome in outcomes])
     shown = (
@@ -79,14 +63,7 @@ def emotion_model(context: dg.AssetExecutionContext, config: EmotionTraining, ho
         "skipped": markdown([{"what": name, "why": why} for name, why in asked.skipped.items()]),
         "texts": 0 if asked.frozen is None else int(asked.frozen["rows"]),
     }
-    failed = [outcome for outcome in outcomes if outcome.result.state != "done"]
-    if failed:
-        why = "; ".join(f"{outcome.order.forecaster}: {outcome.result.why}" for outcome in failed)
-        raise dg.Failure(
-            f"{len(failed)} of {len(outcomes)} trainings did not end well: {why}",
-            metadata=metadata,
-            allow_retries=False,
-        )
+    require_done(outcomes, metadata)
     return dg.MaterializeResult(metadata=metadata)
 
 

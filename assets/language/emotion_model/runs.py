@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import shutil
-from datetime import date, datetime, timedelta
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +24,16 @@ from assets.models.order import Order
 from assets.models.predictor import FOLDER, PROVENANCE
 from assets.models.provenance import provenance
 from assets.models.registry import TRAINING
-from assets.models.training_runs import Asked, Outcome
-from assets.models.training_set import freeze
+from assets.models.training_runs import Asked, Outcome, frozen_rows, order_on
 from resources.emotions.encoders import BASELINE, find_encoder
 from resources.emotions.labels import GOEMOTIONS
 from resources.emotions.model import MANIFEST, read_manifest
-from resources.policy import forbidden
+from resources.policy import forbidden_in
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
 from warehouse.writer import append_rows
 
-SEED = 0
 _CODE = (
     *(f"assets/language/emotion_model/{name}.py" for name in ("augment", "decide", "fit", "network_fit")),
     *(f"resources/emotions/{name}.py" for name in ("baseline", "network", "texts")),
@@ -95,29 +94,26 @@ def orders_for(warehouse: Warehouse, settings: Settings, *, now: datetime, run_i
         )
         return Asked(CELL, skipped={"all": why})
     origin = frame["known_at"].max().date() + timedelta(days=1)
-    training_set_id, path = freeze(frame, warehouse.home)
-    data_version = hashlib.sha256(f"{training_set_id} {code_fingerprint()}".encode()).hexdigest()[:16]
-    frozen = {
-        "source": CELL.source,
-        "target": CELL.target,
-        "cutoff": CELL.cutoff,
-        "origin": origin,
-        "training_set_id": training_set_id,
-        "uri": str(path.relative_to(warehouse.home)),
-        "bytes": path.stat().st_size,
-        "rows": len(frame),
-        "columns": list(frame.columns),
+    frozen, code = frozen_rows(warehouse, CELL, frame, origin, TRAINING, run_id, now), code_fingerprint()
+    frozen |= {
         "schema_fingerprint": _labels_fingerprint(GOEMOTIONS),
-        "feature_fingerprint": code_fingerprint(),
-        "data_version": data_version,
-        "made_by": TRAINING,
-        "run_id": run_id,
-        "created_at": now,
+        "feature_fingerprint": code,
+        "data_version": hashlib.sha256(f"{frozen['training_set_id']} {code}".encode()).hexdigest()[:16],
     }
-    orders = tuple(
-        _order(warehouse.home, settings, recipe, frozen, origin, run_id, fraction) for recipe in recipes_of(settings)
-    )
-    return Asked(CELL, orders, frozen)
+    orders = [
+        order_on(
+            frozen,
+            TASK,
+            name_of(recipe),
+            recipe.model_dump(mode="json"),
+            "" if recipe.model == BASELINE else find_encoder(recipe.model, recipe.weights)[1].revision,
+            fraction,
+            warehouse.home,
+            settings,
+        )
+        for recipe in recipes_of(settings)
+    ]
+    return Asked(CELL, tuple(orders), frozen)
 
 
 def labelled_texts(warehouse: Warehouse, settings: Settings, now: datetime) -> pd.DataFrame:
@@ -125,11 +121,7 @@ def labelled_texts(warehouse: Warehouse, settings: Settings, now: datetime) -> p
 
     A comment is labelled by a row of `raw.labels` (label `emotions`, text `joy,anger`); equal comments are on the same side.
     """
-    sources = [
-        row["source"]
-        for row in warehouse.query("SELECT source FROM raw.texts UNION SELECT source FROM raw.labels").to_pylist()
-    ]
-    left_out = list(forbidden(settings.policies, sources))
+    left_out = forbidden_in(warehouse, settings.policies, "raw.texts", "raw.labels")
     frame: pd.DataFrame = warehouse.query(
         _TEXTS, {"now": now, "forbidden": left_out, "labels": list(GOEMOTIONS)}
     ).to_pandas()
@@ -186,9 +178,7 @@ def version_row(outcome: Outcome, now: datetime) -> dict[str, Any]:
     manifest = read_manifest(folder)
     return {
         "version": version,
-        "source": CELL.source,
-        "target": CELL.target,
-        "cutoff": CELL.cutoff,
+        **asdict(CELL),
         "forecaster": manifest.name,
         "origin": order.origin,
         "training_set_id": order.training_set_id,
@@ -273,27 +263,6 @@ def _figure(version: str, label: str, measure: str, value: float, bounds: Any, n
         "n": n,
         "evaluated_at": now,
     }
-
-
-def _order(
-    home: Path, settings: Settings, recipe: Recipe, frozen: dict[str, Any], origin: date, run_id: str, fraction: float
-) -> Order:
-    return Order(
-        home=home,
-        source=CELL.source,
-        task=TASK,
-        forecaster=name_of(recipe),
-        parameters=recipe.model_dump(mode="json"),
-        preset="" if recipe.model == BASELINE else find_encoder(recipe.model, recipe.weights)[1].revision,
-        seed=SEED,
-        fraction=fraction,
-        origin=origin,
-        training_set_id=frozen["training_set_id"],
-        feature_fingerprint=frozen["feature_fingerprint"],
-        data_version=frozen["data_version"],
-        device=settings.training.device,
-        run_id=run_id,
-    )
 
 
 def _labels_fingerprint(labels: tuple[str, ...]) -> str:
