@@ -85,21 +85,13 @@ def violations(home: Home, declared: Table) -> tuple[int, dict[str, int]]:
 )
 def conservation(home: Home) -> dg.AssetCheckResult:
     """Nothing is lost between a landing and the raw tables."""
+    accepted = " UNION ALL ".join(f"SELECT landing_id, row_number FROM {name}" for name in (*INGESTED, "raw.media"))
     with home.warehouse.read() as con:
         rows = con.execute(
-            """
+            f"""
             WITH kept AS (
                 SELECT landing_id, count(DISTINCT row_number) AS accepted FROM (
-                    SELECT landing_id, row_number FROM raw.snapshots
-                    UNION ALL SELECT landing_id, row_number FROM raw.videos
-                    UNION ALL SELECT landing_id, row_number FROM raw.channels
-                    UNION ALL SELECT landing_id, row_number FROM raw.availability
-                    UNION ALL SELECT landing_id, row_number FROM raw.metrics
-                    UNION ALL SELECT landing_id, row_number FROM raw.labels
-                    UNION ALL SELECT landing_id, row_number FROM raw.comments
-                    UNION ALL SELECT landing_id, row_number FROM raw.captions
-                    UNION ALL SELECT landing_id, row_number FROM raw.texts
-                    UNION ALL SELECT landing_id, row_number FROM raw.media) WHERE row_number IS NOT NULL GROUP BY ALL),
+                    {accepted}) WHERE row_number IS NOT NULL GROUP BY ALL),
             doubled AS (SELECT landing_id, count(*) AS duplicate FROM raw.duplicates GROUP BY ALL),
             aside AS (SELECT landing_id, count(*) AS quarantined FROM raw.quarantine GROUP BY ALL)
             SELECT l.landing_id[:12] AS landing, l.source, l.names[1] AS file, l.rows_read, l.accepted, l.duplicate, l.quarantined,
