@@ -33,23 +33,46 @@ def write_pyfunc(home: Path, version: str, packages: dict[str, str], folder: Pat
     Raises:
         ModelError: There is no such bundle.
     """
-    from mlflow.pyfunc import save_model
-
     manifest = read_manifest(home, version)
     data = folder.with_name("bundle")
     shutil.copytree(home / FOLDER / version, data / FOLDER / version, ignore=shutil.ignore_patterns("*.md"))
-    names = [*_PACKAGES, _OWN_PACKAGE.get(manifest.forecaster)]
+    own = _OWN_PACKAGE.get(manifest.forecaster)
+    save_pyfunc(
+        folder,
+        __name__,
+        data,
+        signature(manifest),
+        {name: packages[name] for name in (*_PACKAGES, own) if name in packages},
+        {"version": version, FINGERPRINT: manifest.feature_fingerprint},
+    )
+
+
+def save_pyfunc(
+    folder: Path, loader: str, data: Path, read_and_said: Any, packages: dict[str, str], metadata: dict[str, str]
+) -> None:
+    """Have MLflow write a model that a module of ours loads.
+
+    Args:
+        folder: The model's folder; must not exist.
+        loader: The module.
+        data: Folder that it is given; moves into the model.
+        read_and_said: The model's signature.
+        packages: Versions of what it needs, by name.
+        metadata: What the model's page says besides.
+    """
+    from mlflow.pyfunc import save_model
+
     with warnings.catch_warnings():
         warnings.simplefilter(
             "ignore", UserWarning
-        )  # that there is no example of an input: rows of people's videos stay here
+        )  # that there is no example of an input: what people wrote stays here
         save_model(
             path=folder,
-            loader_module=__name__,
+            loader_module=loader,
             data_path=str(data),
-            signature=signature(manifest),
-            pip_requirements=[f"{name}=={packages[name].split('+')[0]}" for name in names if name in packages],
-            metadata={"version": version, FINGERPRINT: manifest.feature_fingerprint},
+            signature=read_and_said,
+            pip_requirements=[f"{name}=={version.split('+')[0]}" for name, version in packages.items()],
+            metadata=metadata,
         )
     shutil.rmtree(data)
 

@@ -1,13 +1,13 @@
 """A bundle as an MLflow model: texts in, calibrated probabilities of every label out. Loaded by MLflow through `_load_pyfunc`."""
 
 import shutil
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from assets.models.predictor import FOLDER
+from assets.models.pyfunc import save_pyfunc
 from resources.emotions.model import EmotionModel, load, read_manifest
 from resources.emotions.scoring import score
 
@@ -28,26 +28,22 @@ def write_pyfunc(home: Path, version: str, packages: dict[str, str], folder: Pat
         EmotionError: There is no such bundle, or it is not whole.
     """
     from mlflow.models import ModelSignature
-    from mlflow.pyfunc import save_model
     from mlflow.types import ColSpec, Schema
 
     manifest = read_manifest(home / FOLDER / version)
     data = folder.with_name("bundle")
     shutil.copytree(home / FOLDER / version, data, ignore=shutil.ignore_patterns("*.md"))
     names = (*_PACKAGES, *(_OF_NETWORKS if manifest.kind == "network" else ()))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # that there is no example of an input
-        save_model(
-            path=folder,
-            loader_module=__name__,
-            data_path=str(data),
-            signature=ModelSignature(
-                Schema([ColSpec("string", "text")]), Schema([ColSpec("double", label) for label in manifest.labels])
-            ),
-            pip_requirements=[f"{name}=={packages[name].split('+')[0]}" for name in names if name in packages],
-            metadata={"version": version, "revision": manifest.revision},
-        )
-    shutil.rmtree(data)
+    save_pyfunc(
+        folder,
+        __name__,
+        data,
+        ModelSignature(
+            Schema([ColSpec("string", "text")]), Schema([ColSpec("double", label) for label in manifest.labels])
+        ),
+        {name: packages[name] for name in names if name in packages},
+        {"version": version, "revision": manifest.revision},
+    )
 
 
 class LoadedBundle:
