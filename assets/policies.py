@@ -48,6 +48,24 @@ def describe(full_name: str) -> dict[str, Any]:
     }
 
 
+def stage_asset(full_name: str, *deps: str) -> dict[str, Any]:
+    """What the asset of a table that is worked out in one go hands to `dg.asset`.
+
+    Args:
+        full_name: The table; its schema is the asset's group.
+        deps: Tables that come before, besides those that the columns are made from.
+    """
+    return {
+        "key": full_name.split("."),
+        "group_name": full_name.split(".")[0],
+        "deps": [*upstream(full_name), *(dep.split(".") for dep in deps)],
+        "retry_policy": retry,
+        "code_version": "1",
+        "pool": "cpu",
+        **describe(full_name),
+    }
+
+
 def columns_metadata(full_name: str) -> dict[str, Any]:
     """A table's name, columns and column lineage in the form that Dagster's UI reads."""
     declared = table(full_name)

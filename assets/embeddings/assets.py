@@ -3,12 +3,10 @@
 Wiring only. None is partitioned: each does what is missing, and nothing twice.
 """
 
-from typing import Any
-
 import dagster as dg
 
 from assets.embeddings.stale import CONTENT, content_version
-from assets.policies import describe, markdown, retry, upstream
+from assets.policies import markdown, stage_asset
 from resources.encoders.base import MODALITIES, Modality
 from resources.home import Home
 from warehouse.lineage import begin_stage
@@ -19,20 +17,7 @@ EMBEDDING_TABLES = tuple(
 )
 
 
-def _spec(name: str, *deps: str) -> dict[str, Any]:
-    """What the assets of this stage share; `deps` come besides the tables that the columns are made from."""
-    return {
-        "key": ["embeddings", name],
-        "group_name": "embeddings",
-        "deps": [*upstream(f"embeddings.{name}"), *(dep.split(".") for dep in deps)],
-        "retry_policy": retry,
-        "code_version": "1",
-        "pool": "cpu",
-        **describe(f"embeddings.{name}"),
-    }
-
-
-@dg.asset(**_spec("contents", "raw.contents"))
+@dg.asset(**stage_asset("embeddings.contents", "raw.contents"))
 def contents(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Notes every distinct text, picture, sound and film of every video; content that is gone goes everywhere."""
     from assets.embeddings.contents import refresh_contents
@@ -47,7 +32,7 @@ def contents(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
     return dg.MaterializeResult(metadata={"contents": markdown(rows)})
 
 
-@dg.asset(**_spec("interpretation", "embeddings.contents"))
+@dg.asset(**stage_asset("embeddings.interpretation", "embeddings.contents"))
 def interpretation(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Measures brightness, colours, motion, loudness of what has not been measured yet."""
     from assets.embeddings.interpretation import interpret_contents
@@ -56,7 +41,7 @@ def interpretation(context: dg.AssetExecutionContext, home: Home) -> dg.Material
     return dg.MaterializeResult(metadata=done)
 
 
-@dg.asset(**_spec("encoders", "embeddings.contents"))
+@dg.asset(**stage_asset("embeddings.encoders", "embeddings.contents"))
 def encoders(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Fits the encoders that need no download at every origin that is due, on content known before it."""
     from assets.embeddings.in_use import chosen, fit_due
@@ -70,7 +55,7 @@ def encoders(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
 
 
 def _vectors(modality: Modality) -> dg.AssetsDefinition:
-    @dg.asset(**_spec(modality, "embeddings.encoders"))
+    @dg.asset(**stage_asset(f"embeddings.{modality}", "embeddings.encoders"))
     def vectors(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
         from assets.embeddings.encode import encode_missing
         from assets.embeddings.in_use import chosen, in_use, loader
@@ -96,7 +81,7 @@ def _vectors(modality: Modality) -> dg.AssetsDefinition:
     return vectors
 
 
-@dg.asset(**_spec("said", "embeddings.encoders"))
+@dg.asset(**stage_asset("embeddings.said", "embeddings.encoders"))
 def said(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Encodes what is said in videos and of them, for search by meaning and for drift."""
     from assets.embeddings.encode import SAID, encode_missing
@@ -121,7 +106,7 @@ def said(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     return dg.MaterializeResult(metadata={**totals, "encoders": markdown(rows)})
 
 
-@dg.asset(**_spec("fused"))
+@dg.asset(**stage_asset("embeddings.fused"))
 def fused(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Fuses the vectors of each video, with the encoders of every origin."""
     from assets.embeddings.fusion import fuse_videos
@@ -135,7 +120,7 @@ def fused(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     return dg.MaterializeResult(metadata={"by origin": markdown(rows)})
 
 
-@dg.asset(**_spec("neighbours"))
+@dg.asset(**stage_asset("embeddings.neighbours"))
 def neighbours(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Finds the most similar videos whose outcome was known by a video's anchor, and how they did."""
     from assets.embeddings.fusion import fusion_for
@@ -152,7 +137,7 @@ def neighbours(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeR
     return dg.MaterializeResult(metadata={"written": markdown(rows)})
 
 
-@dg.asset(**_spec("coordinates"))
+@dg.asset(**stage_asset("embeddings.coordinates"))
 def coordinates(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Draws vectors together to few dimensions, as PCA on the videos before each origin has them."""
     from assets.embeddings.coordinates import fit_coordinates

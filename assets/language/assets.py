@@ -3,12 +3,10 @@
 Wiring only. None is partitioned: each does what is missing, and nothing twice. No word of anybody goes into metadata.
 """
 
-from typing import Any
-
 import dagster as dg
 
 from assets.language.stale import LANGUAGE, language_version
-from assets.policies import describe, markdown, picture, retry, upstream
+from assets.policies import markdown, picture, stage_asset
 from resources.home import Home
 from warehouse.lineage import begin_stage, finish_stage
 
@@ -23,20 +21,7 @@ LANGUAGE_TABLES = (
 )
 
 
-def _spec(name: str, *deps: str) -> dict[str, Any]:
-    """What the assets of this stage share; `deps` come besides the tables that the columns are made from."""
-    return {
-        "key": ["language", name],
-        "group_name": "language",
-        "deps": [*upstream(f"language.{name}"), *(dep.split(".") for dep in deps)],
-        "retry_policy": retry,
-        "code_version": "1",
-        "pool": "cpu",
-        **describe(f"language.{name}"),
-    }
-
-
-@dg.asset(**_spec("transcripts", "raw.contents"))
+@dg.asset(**stage_asset("language.transcripts", "raw.contents"))
 def transcripts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Takes over captions, and writes down the speech of videos without any where a model is named."""
     from assets.language.transcripts import recognise_missing, recogniser_of, refresh_captions, states
@@ -56,7 +41,7 @@ def transcripts(context: dg.AssetExecutionContext, home: Home) -> dg.Materialize
     return dg.MaterializeResult(metadata={**metadata, "transcripts": markdown(states(home.warehouse))})
 
 
-@dg.asset(**_spec("texts"))
+@dg.asset(**stage_asset("language.texts"))
 def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Notes every title, transcript and comment, and what is wrong with it."""
     from assets.language.texts import refresh_texts, states
@@ -65,7 +50,7 @@ def texts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult
     return dg.MaterializeResult(metadata={**vars(done), "states": markdown(states(home.warehouse))})
 
 
-@dg.asset(**_spec("emotions"))
+@dg.asset(**stage_asset("language.emotions"))
 def emotions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Scores every valid text that the serving emotion model has not scored yet."""
     from assets.language.emotions import NO_MODEL, model_of, score_missing, shown
@@ -93,17 +78,16 @@ def emotions(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRes
     )
 
 
-@dg.asset(**_spec("measures", "language.summaries"))
-def measures(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+@dg.asset(**stage_asset("language.measures", "language.summaries"))
+def measures(home: Home) -> dg.MaterializeResult:
     """Puts together what the words of each video tell as of each cutoff."""
     from assets.language.measures import coverage, refresh_measures
 
     done = refresh_measures(home.warehouse)
-    finish_stage(home.warehouse, LANGUAGE, run_id=context.run_id, now=home.now())
     return dg.MaterializeResult(metadata={**vars(done), "by cutoff": markdown(coverage(home.warehouse))})
 
 
-@dg.asset(**_spec("summaries"))
+@dg.asset(**stage_asset("language.summaries"))
 def summaries(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Sums up transcripts and long descriptions that have no summary yet."""
     from assets.language.summaries import nearness, summarise_missing
@@ -125,7 +109,7 @@ def summaries(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeRe
     return dg.MaterializeResult(metadata={**vars(done), "method": summariser.name, "ROUGE-L": rouge})
 
 
-@dg.asset(**_spec("courses"))
+@dg.asset(**stage_asset("language.courses"))
 def courses(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
     """Follows the moods of channels by week, of videos by age and by minute, and marks where their level changes."""
     from assets.language.course_charts import channel_courses
@@ -147,13 +131,14 @@ def courses(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResu
     return dg.MaterializeResult(metadata={**vars(done), "latest turns": markdown(turns(warehouse)), **chart, **why})
 
 
-@dg.asset(**_spec("course_forecasts"))
-def course_forecasts(home: Home) -> dg.MaterializeResult:
-    """Says where the audiences of channels are heading, and how good that was on the latest weeks."""
+@dg.asset(**stage_asset("language.course_forecasts", "language.measures"))
+def course_forecasts(context: dg.AssetExecutionContext, home: Home) -> dg.MaterializeResult:
+    """Says where the audiences of channels are heading, and how good that was on the latest weeks; the stage's last."""
     from assets.language.course_rows import refresh_forecasts
     from assets.language.emotions import NO_MODEL, model_of
 
     found = refresh_forecasts(home.warehouse, model_of(home.warehouse, home.now()), home.now())
+    finish_stage(home.warehouse, LANGUAGE, run_id=context.run_id, now=home.now())
     if found is None:
         return dg.MaterializeResult(metadata={"why nothing": NO_MODEL})
     rows = [{str(name): value for name, value in row.items()} for row in found.scores.to_dict("records")]

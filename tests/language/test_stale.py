@@ -3,7 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import pytest
+
+from assets.language.assets import assets
 from assets.language.stale import LANGUAGE, language_is_stale, language_version
+from resources.home import Home
 from resources.settings import load_settings
 from tests.features.raw_rows import NOW, insert
 from warehouse.connection import Warehouse
@@ -53,3 +58,22 @@ def test_media_and_another_model_count_where_they_are_read(tmp_path: Path) -> No
     assert stale(warehouse)
     read(warehouse)
     assert not stale(warehouse)
+
+
+def test_a_run_that_fails_at_its_last_table_has_to_come_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(path=str(tmp_path))
+    arrive(home.warehouse, "a")
+
+    def run() -> bool:
+        with dg.DagsterInstance.ephemeral() as instance:
+            return dg.materialize(assets, resources={"home": home}, instance=instance, raise_on_error=False).success
+
+    def broken(*given: Any) -> None:
+        raise dg.Failure("broken", allow_retries=False)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("assets.language.course_rows.refresh_forecasts", broken)
+        assert not run()
+    assert stale(home.warehouse)
+    assert run()
+    assert not stale(home.warehouse)
