@@ -18,6 +18,7 @@ from resources.emotions.ensemble import MEMBERS, WEIGHTS, member_folders
 from resources.emotions.model import EmotionError, Manifest, load, read_manifest, seal
 from resources.emotions.onnx import GRAPH, RECORD
 from resources.emotions.parity import Labelled, Parity, compare, require_parity, told
+from resources.emotions.projections import join_projections
 
 Precision = Literal["fp32", "int8"]
 MEGABYTE = 1_000_000
@@ -129,11 +130,12 @@ def _write_graph(bundle: Path, manifest: Manifest, path: Path) -> None:
 
 
 def _quantise(path: Path) -> None:
-    """Makes the weights of a graph int8, per channel; activations are scaled as they come."""
+    """Makes the weights of a graph int8, per channel; activations are scaled as they come, each once."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     graph: Any = onnx.load(str(path))
+    join_projections(graph.graph)
     del graph.graph.value_info[:]  # shapes that the exporter noted and the quantiser then contradicts
     onnx.save(graph, str(path))
     with _quietly():

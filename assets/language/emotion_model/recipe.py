@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from assets.models.network.preset import Schedule
 
 Head = Literal["fine_tuned", "frozen"]
+TUNED = {"minilm": (2, 2e-4)}
+"""Epochs and peak rate that an encoder is fine-tuned with: in a third epoch MiniLM forgets more than it learns (`benchmarks.emotions`)."""
+_AS_PUBLISHED = (4, 5e-5)
+"""Of every other encoder, as Demszky et al. (2020) fine-tuned BERT-base on GoEmotions."""
 
 
 class Recipe(BaseModel):
@@ -16,8 +20,8 @@ class Recipe(BaseModel):
         model: Of `resources.emotions.encoders.MODELS`.
         weights: Local folder or hub identifier of the encoder; None where it brings its own.
         head: `fine_tuned`: the encoder learns too; `frozen`: only the linear layer does.
-        epochs: At most; None is 3, or 40 with a frozen encoder.
-        learning_rate: Peak; None is 2e-4, or 3e-3 with a frozen encoder.
+        epochs: At most; None is what `TUNED` says of the model, or 40 with a frozen encoder.
+        learning_rate: Peak; None is what `TUNED` says of the model, or 3e-3 with a frozen encoder.
         batch_size: Texts per step.
         weight_decay: Of AdamW.
         patience: Epochs without a better macro-F1 on dev after which it ends.
@@ -53,13 +57,13 @@ class Recipe(BaseModel):
 
     def schedule(self, precision: Literal["fp32", "bf16"]) -> Schedule:
         """The training of the network, at a precision that the device has."""
-        frozen = self.head == "frozen"
+        epochs, rate = (40, 3e-3) if self.head == "frozen" else TUNED.get(self.model, _AS_PUBLISHED)
         return Schedule(
-            learning_rate=self.learning_rate or (3e-3 if frozen else 2e-4),
+            learning_rate=self.learning_rate or rate,
             weight_decay=self.weight_decay,
             batch_size=self.batch_size,
             accumulate=1,
-            epochs=self.epochs or (40 if frozen else 3),
+            epochs=self.epochs or epochs,
             warmup_steps=100,
             clip=1.0,
             patience=self.patience,
