@@ -145,14 +145,16 @@ def _evaluate(folder: Path, file: Path, json_: bool) -> None:
     from assets.language.emotion_model.evaluation import evaluate_model
     from assets.language.emotion_model.files import read_tsv
     from resources.emotions.model import load
-    from resources.emotions.seen import seen_by
+    from resources.emotions.seen import DECIDED, seen_by
 
     loaded = load(folder)
     examples = read_tsv(file, loaded.labels)
     logits = loaded.logits(examples.texts)
     found = evaluate_model(logits, loaded.decisions, examples, seen_by(folder, examples.texts))
+    decided = seen_by(folder, examples.texts, DECIDED)
+    chose = None if decided is None else int(decided.sum())
     if json_:
-        print_json({"model": loaded.name, "revision": loaded.revision, **found.told()})
+        print_json({"model": loaded.name, "revision": loaded.revision, "also_chose_thresholds": chose, **found.told()})
         return
     seen = "not known" if found.also_in_train is None else found.also_in_train
     print_table(
@@ -163,6 +165,7 @@ def _evaluate(folder: Path, file: Path, json_: bool) -> None:
             {"thresholds": "oracle: fitted on these very texts, a bound and no result", "macro-F1": found.oracle_macro},
         ],
         title=f"{loaded.name} {loaded.revision[:8]} on {found.n} texts; also in train and left out: {seen}; "
+        f"also chose its thresholds, and left in: {'not known' if chose is None else chose}; "
         f"ECE {found.calibration_error:.4f}; abstains from {found.abstained:.1%}, macro-F1 on the others {found.judged.macro:.4f}",
     )
     print_table(

@@ -120,6 +120,19 @@ def test_the_evaluation_of_a_file_leaves_out_what_was_trained_on(
     assert code == 0 and "oracle" in out and "also in train and left out" in out
 
 
+def test_the_evaluation_of_dev_itself_says_that_it_chose_the_thresholds(
+    bundle: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    own = {text: names for text, names in zip(*texts_of(120, 1), strict=True)}
+    lines = [f"{text}\t{','.join(str(LABELS.index(name)) for name in names)}\tid" for text, names in own.items()]
+    file = tsv(tmp_path, [*lines, "dance never seen before\t0\tid"], list(LABELS))
+    _, out, _ = run(["emotion", "--evaluate", str(file), "--model", str(bundle), "--json"], monkeypatch, capsys)
+    found = json.loads(out)
+    assert found["also_chose_thresholds"] == found["n"] - 1 > 50
+    _, out, _ = run(["emotion", "--evaluate", str(file), "--model", str(bundle)], monkeypatch, capsys)
+    assert f"also chose its thresholds, and left in: {found['also_chose_thresholds']}" in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("lines", "labels", "says"),
     [

@@ -127,7 +127,7 @@ def keep(folder: Path, fitted: Fitted, known_at: datetime | None, trained_on: st
     draft = Path(tempfile.mkdtemp(prefix=".draft_", dir=folder.parent))
     try:
         fitted.save(draft)
-        write_seen(draft, fitted.train.texts)
+        write_seen(draft, fitted.train.texts, fitted.dev.texts)
         (draft / EVALUATION).write_text(json.dumps(fitted.evaluation.told(), indent=1))
         recipe = fitted.recipe
         manifest = Manifest(
