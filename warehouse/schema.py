@@ -24,6 +24,9 @@ _VERSIONS = (
     'CREATE TABLE IF NOT EXISTS "lineage"."versions" ("contract" VARCHAR NOT NULL, "migration" INTEGER NOT NULL)'
 )
 
+_VECTORS = ("FLOAT[]", "FLOAT[] USING COMPRESSION uncompressed")
+"""How a file stores vectors: compressed they are half as large again, and take twice as long to read."""
+
 
 class SchemaError(WarehouseError):
     """The file of a home cannot be brought to the declared tables; names the table and the remedy."""
@@ -99,7 +102,7 @@ def _bring_table(con: duckdb.DuckDBPyConnection, declared: Table, stored: Mappin
             f"add a migration {MIGRATIONS.name}/NNNN_<what>.sql that mends it"
         )
     con.execute(f"DROP TABLE IF EXISTS {declared.identifier}")
-    con.execute(declared.ddl)
+    con.execute(declared.ddl.replace(*_VECTORS))
     return bool(stored)
 
 

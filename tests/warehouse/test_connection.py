@@ -98,6 +98,25 @@ def test_a_file_made_or_made_anew_is_in_the_format_that_opens_fast(tmp_path: Pat
         assert version.startswith("v1.2.0")
 
 
+def test_vectors_are_stored_as_they_are_also_in_a_file_made_anew(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path)
+    with warehouse.write() as con:
+        con.execute(
+            """INSERT INTO embeddings.fused
+               SELECT 'f', 's', CAST(i AS VARCHAR), list_transform(range(64), x -> CAST(random() AS FLOAT)),
+                      true, false, false, false, 'full', 'v'
+               FROM range(2000) numbers(i)"""
+        )
+    for step in (warehouse.compact, warehouse.compact):
+        step()
+        with warehouse.read() as con:
+            kinds = con.execute(
+                """SELECT DISTINCT compression FROM pragma_storage_info('embeddings.fused')
+                   WHERE segment_type = 'FLOAT' AND column_name = 'vector'"""
+            ).fetchall()
+        assert kinds == [("Uncompressed",)]
+
+
 def test_reading_a_new_home_gives_empty_tables(tmp_path: Path) -> None:
     warehouse = Warehouse(tmp_path / "not" / "there")
     assert warehouse.query("SELECT count(*) AS n FROM raw.snapshots")["n"].to_pylist() == [0]
