@@ -24,6 +24,8 @@ SEARCH_SAMPLE = 8_000
 SILHOUETTE_SAMPLE = 2_000
 DENSITY_SAMPLE = 10_000
 DENSITY_DIM = 10  # in many dimensions all densities look alike
+SHARED_FROM = 2_000
+"""Rows from which a search is worth being shared out among processes."""
 NEIGHBOURS = 5
 STARTS = 5
 """Starts of every k-means; one alone often ends with two clusters in one and another in two."""
@@ -240,14 +242,32 @@ def _cluster_counts(sample: Matrix, search: Search) -> range:
 
 
 def _search(sample: Matrix, counts: range, search: Search, progress: Progress) -> list[tuple[Candidate, Matrix]]:
-    """Every candidate with its centres."""
-    from sklearn.metrics import pairwise_distances, silhouette_score
+    """Every candidate with its centres; where there are many rows, all cores search."""
+    from joblib import Parallel, cpu_count, delayed
+    from sklearn.metrics import pairwise_distances
 
     shown = drawn(len(sample), SILHOUETTE_SAMPLE, seed=2)
     apart = pairwise_distances(sample[shown]).astype(np.float64)
     np.fill_diagonal(apart, 0)
     found = []
-    for k in counts:
+    jobs = min(len(counts), cpu_count()) if len(sample) >= SHARED_FROM else 1
+    tasks = (delayed(_tried)(sample, shown, apart, k, search) for k in counts)
+    for candidates in Parallel(n_jobs=jobs, return_as="generator")(tasks):
+        found += candidates
+        best = max(candidate.score for candidate, _ in candidates)
+        progress(f"{candidates[0][0].k} clusters: best score {best:.3f}")
+    return found
+
+
+def _tried(
+    sample: Matrix, shown: Labels, apart: np.ndarray[Any, Any], k: int, search: Search
+) -> list[tuple[Candidate, Matrix]]:
+    """The candidates of one k with their centres; `apart` are the distances between the `shown` rows."""
+    from sklearn.metrics import silhouette_score
+    from threadpoolctl import threadpool_limits
+
+    found = []
+    with threadpool_limits(1):
         fits = [_kmeans(sample, sample, k, seed) for seed in range(search.seeds)]
         again = [_kmeans(_bootstrap(sample, seed), sample, k, seed)[0] for seed in range(search.bootstraps)]
         agreement = _agreement([labels for labels, _ in fits], again)
@@ -257,8 +277,6 @@ def _search(sample: Matrix, counts: range, search: Search, progress: Progress) -
             figures = {"silhouette": silhouette, "stability": agreement[seed], "tiny_share": tiny}
             score = sum(WEIGHTS[name] * figure for name, figure in figures.items())
             found.append((Candidate(k, seed, score=score, **figures), centres))
-        best = max(candidate.score for candidate, _ in found[-search.seeds :])
-        progress(f"{k} clusters: best score {best:.3f}")
     return found
 
 
