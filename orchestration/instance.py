@@ -6,12 +6,14 @@ Which jobs there are, and running them, is in `runs`.
 import fcntl
 import os
 import shutil
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import dagster as dg
 
 from assets.forgetting.assets import runs_under_way
 from orchestration.errors import UsageError
+from orchestration.event_log import EventLog
 from sensors.leftovers import end_leftovers
 
 
@@ -26,6 +28,12 @@ def open_instance(folder: Path) -> dg.DagsterInstance:
         if not (home / "dagster.yaml").exists():
             shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
         return dg.DagsterInstance.get()
+
+
+def log_kept_open(instance: dg.DagsterInstance) -> AbstractContextManager[None]:
+    """Keeps the databases of an instance's event log open during a run of this process, where its storage can."""
+    log = instance.event_log_storage
+    return log.kept_open() if isinstance(log, EventLog) else nullcontext()
 
 
 def refuse_while_running(folder: Path) -> None:

@@ -4,6 +4,7 @@ A refresh is the same stages as the nightly one: each asks what is missing or st
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from assets.language.stale import language_is_stale
 from assets.raw.assets import report_waiting, waiting
 from orchestration.definitions import build_definitions
 from orchestration.errors import RunFailedError
-from orchestration.instance import open_instance
+from orchestration.instance import log_kept_open, open_instance
 from resources.home import Home
 from resources.settings import load_settings
 from sensors.leftovers import end_leftovers, process_tag
@@ -52,7 +53,9 @@ class Runs:
         Raises:
             RunFailedError: A step or a blocking check failed.
         """
-        with open_instance(self.folder) as instance:
+        # Forgetting reads the files of the event log themselves.
+        quick = log_kept_open if job != "forgetting" else nullcontext
+        with open_instance(self.folder) as instance, quick(instance):
             result = self.definitions.resolve_job_def(job).execute_in_process(
                 instance=instance,
                 tags={**(tags or {}), **process_tag()},

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from orchestration.event_log import EventLog
-from orchestration.instance import open_instance
+from orchestration.instance import log_kept_open, open_instance
 
 PARTITIONS = dg.DailyPartitionsDefinition("2025-01-01", end_date="2025-03-01")
 FIRST, LAST = "2025-01-10", "2025-02-10"
@@ -73,3 +73,16 @@ def test_batch_is_one_transaction(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with open_instance(tmp_path / "home") as batched:
         recorded(batched)
     assert len(opened) < 2 * 32  # one by one: several for each of the 128 events
+
+
+def test_databases_stay_open_only_when_told_and_hold_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    runs = tmp_path / "home" / "dagster" / "history" / "runs"
+    with open_instance(tmp_path / "other") as instance:
+        expected = recorded(instance)
+    with open_instance(tmp_path / "home") as instance:
+        with log_kept_open(instance):
+            found = recorded(instance)
+            assert len(list(runs.glob("*.db-wal"))) == 2  # the index, and the run
+        assert list(runs.glob("*.db-wal")) == []
+    assert found == expected
