@@ -67,10 +67,10 @@ class Finished:
         return Path(shutil.copytree(self.folder, folder))
 
 
-def new_home(folder: Path) -> Path:
+def new_home(folder: Path, settings: str = SETTINGS) -> Path:
     """An empty home with the small settings, on the replay clock."""
     folder.mkdir(parents=True)
-    (folder / "upswell.yaml").write_text(SETTINGS)
+    (folder / "upswell.yaml").write_text(settings)
     (folder / "inbox").mkdir()
     set_replay(folder, NOW)
     return folder
