@@ -19,6 +19,8 @@ SHORTEST_TEXT = 12
 REDACTED = "[forgotten]"
 _AT_ONCE = 400
 _IN_SQL = 200
+_SMALL = 1 << 15
+"""Bytes up to which looking for one form after the other takes less time than compiling the regular expressions."""
 _ESCAPED = r"\\[nrt]"
 """The end of a line or a tab as JSON writes it: what follows begins anew."""
 
@@ -50,19 +52,27 @@ class Needles:
     @cached_property
     def _patterns(self) -> list[str]:
         """Regular expressions over bytes taken as Latin-1 that find any form of one line; a short list each, as RE2 wants it."""
-        escaped = [re.escape(form.decode("latin-1")) for form in self.forms if b"\n" not in form]
+        escaped = [re.escape(form.decode("latin-1")) for form in self._unbroken_forms]
         return [
             f"(?:^|[^A-Za-z0-9_]|{_ESCAPED})(?:{'|'.join(escaped[at : at + _AT_ONCE])})(?:$|[^A-Za-z0-9_])"
             for at in range(0, len(escaped), _AT_ONCE)
         ]
 
     @cached_property
+    def _unbroken_forms(self) -> list[bytes]:
+        """Forms of one line."""
+        return [form for form in self.forms if b"\n" not in form]
+
+    @cached_property
     def _broken_forms(self) -> list[bytes]:
         """Forms that go over several lines."""
         return [form for form in self.forms if b"\n" in form]
 
-    def _suspects(self, lines: list[bytes]) -> list[int]:
-        """Positions of the lines that hold some form, perhaps as a part of something longer."""
+    def _suspects(self, data: bytes, lines: list[bytes]) -> list[int]:
+        """Positions of the lines of some bytes that hold some form, perhaps as a part of something longer."""
+        if len(data) <= _SMALL:
+            held = [form for form in self._unbroken_forms if form in data]
+            return [at for at, line in enumerate(lines) if any(form in line for form in held)] if held else []
         column = pa.array(lines, pa.large_binary())
         found: set[int] = set()
         for pattern in self._patterns:
@@ -75,7 +85,7 @@ class Needles:
         if not self.forms or not data:
             return []
         lines = data.split(b"\n")
-        found = {form for at in self._suspects(lines) for form in self._in_line(lines[at])}
+        found = {form for at in self._suspects(data, lines) for form in self._in_line(lines[at])}
         found |= {form for form in self._broken_forms if form in data}
         return sorted(found, key=lambda form: (-len(form), form))
 
@@ -97,7 +107,7 @@ class Needles:
         for form in self._broken_forms:
             data = data.replace(form, _stands(form))
         lines = data.split(b"\n") if self.forms else []
-        suspects = self._suspects(lines) if data else []
+        suspects = self._suspects(data, lines) if data else []
         for at in suspects:
             for form in self._in_line(lines[at]):
                 lines[at] = self._counts(form).sub(_stands(form), lines[at])
