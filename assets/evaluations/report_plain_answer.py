@@ -180,7 +180,7 @@ def _shares(compared: Compared) -> tuple[float, float | None, float | None]:
 
 
 def _grid(board: Board, found: Iterable[Told]) -> Grid:
-    heads = columns("target", "cutoff", "first, and against what", "#loss", "#opponent's loss", "#difference", "#forecasts", "#channels", "says", "serves")  # fmt: skip
+    heads = columns("target", "cutoff", "first, and against what", "#loss", "#opponent's loss", "#difference", "#forecasts", "says", "serves")  # fmt: skip
     rows = []
     for told in found:
         for answer in told.answers:
@@ -201,15 +201,16 @@ def _row(board: Board, told: Told, answer: Answer, compared: Compared) -> list[T
         numeral(words.number(difference.loss), words.label(board.loss(told.pair))),
         numeral(words.number(difference.other_loss)),
         numeral(_fine(difference.difference), _ends(difference), class_),
-        numeral(words.count(difference.rows)),
-        numeral(words.count(difference.channels), words.plural(difference.time_blocks, _block(difference.block_days))),
+        numeral(words.count(difference.rows), _blocks(difference)),
         Text(compared.says, class_=class_),
         Text("" if pooled else told.serving.get(answer.cutoffs[0], words.MISSING), class_="code"),
     ]
 
 
-def _block(days: int) -> str:
-    return "day" if days == 1 else "week"
+def _blocks(difference: Difference) -> str:
+    """What the interval draws: channels, and days or weeks."""
+    channels = words.plural(difference.channels, "channel")
+    return f"{channels}, {words.plural(difference.time_blocks, 'day' if difference.block_days == 1 else 'week')}"
 
 
 def _listed(names: Sequence[str]) -> str:
