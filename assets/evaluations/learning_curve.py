@@ -29,11 +29,23 @@ def learning_curve(
     forecaster: str | None = None,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    whole: Any | None = None,
 ) -> pd.DataFrame:
     """MAE and R2 (AUROC and Brier score for a class) of a forecaster fitted on random shares of the training rows.
 
     Every share is part of the next. Shares of fewer than `MIN_TRAIN` rows are left out; the result is empty where the origin has no test
     rows. Rows of `evaluations.metrics`.
+
+    Args:
+        frame: One source's rows for the target and cutoff.
+        settings: What the targets are.
+        target: Name of the target.
+        cutoff: Moment of the forecast.
+        origin: Origin whose rows are trained and tested on.
+        forecaster: Name; by default the default of the task.
+        shares: Of the training rows.
+        seed: Seed of the shares and of the forecaster.
+        whole: The forecaster as it was fitted on all of them with this seed; by default it is fitted here.
     """
     task = Task.of(settings, target, cutoff)
     name = forecaster or default_for(task)
@@ -46,7 +58,8 @@ def learning_curve(
         if n_train < MIN_TRAIN or not len(test):
             continue
         with threadpool_limits(1):
-            figures = _figures(name, task, train.iloc[np.sort(order[:n_train])], test, seed)
+            fitted = whole if n_train == len(train) else None
+            figures = _figures(name, task, train.iloc[np.sort(order[:n_train])], test, seed, fitted)
         key = {
             "source": test["source"].iloc[0],
             "target": target,
@@ -62,14 +75,18 @@ def learning_curve(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _figures(name: str, task: Task, train: pd.DataFrame, test: pd.DataFrame, seed: int) -> metrics.Figures:
-    """Figures of the point forecast alone; the probability of a class is uncalibrated."""
+def _figures(
+    name: str, task: Task, train: pd.DataFrame, test: pd.DataFrame, seed: int, fitted: Any | None
+) -> metrics.Figures:
+    """Figures of the point forecast alone, of a forecaster that is fitted or will be; that of a class is uncalibrated."""
     features, held = without_labels(train), without_labels(test)
     if task.kind == "class":
         viral = ViralLabel.of(task).fit(train)
         label = viral.label(test).astype(np.float64)
-        probability = make(name, seed).fit(features, viral.label(train)).predict_proba(held)[:, 1]
+        fitted = fitted or make(name, seed).fit(features, viral.label(train))
+        probability = fitted.predict_proba(held)[:, 1]
         return {"auroc": metrics.auroc(label, probability), "brier": metrics.brier(label, probability)}
     y = test["value"].to_numpy(dtype=np.float64)
-    point = make(name, seed).fit(features, train["value"].to_numpy(dtype=np.float64)).predict(held)
+    fitted = fitted or make(name, seed).fit(features, train["value"].to_numpy(dtype=np.float64))
+    point = fitted.predict(held)
     return {"mae": metrics.mae(y, point), "r2": metrics.r2(y, point)}

@@ -3,9 +3,10 @@
 A crash loses at most the origin in work; the next run goes on with what is missing. Fitting is in `backtest`.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import duckdb
@@ -18,7 +19,7 @@ from assets.evaluations.grid import Cell, data_version, origins_of
 from assets.evaluations.importance import permutation_importance
 from assets.evaluations.learning_curve import learning_curve
 from assets.evaluations.rows import as_arrow
-from assets.features.frame import features_fingerprint, load_frame
+from assets.features.frame import features_fingerprint, load_frame, load_outcomes
 from assets.models.columns import Schema
 from assets.models.forecasters import (
     FORECASTERS,
@@ -70,9 +71,8 @@ def planned(
     """The latest few origins of each cell (all of them for None) at which it can be backtested."""
     plan = {}
     for cell in cells:
-        origins = origins_of(
-            load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff), settings.first_origin
-        )
+        outcomes = load_outcomes(warehouse, settings, cell.source, cell.target, cell.cutoff)
+        origins = origins_of(outcomes, settings.first_origin)
         plan[cell] = origins if latest is None else origins[-latest:]
     return plan
 
@@ -105,33 +105,74 @@ def run_cells(
     contrast.
     """
     progress = Progress()
-    for number, (cell, origins) in enumerate(plan.items(), start=1):
-        frames = _Frames(warehouse, settings, cell)
-        asked = [origin for origin in origins if start <= origin < end]
-        wanted = [origin for origin in asked if not frames.is_done(origin)]
-        versions = {origin: frames.version(origin) for origin in wanted}
-        progress.unchanged += len(asked) - len(wanted)
-        random = bool(origins) and origins[-1] in asked and not frames.random_is_done(origins)
-        # The latest origin also measures importance: started first, it leaves no core waiting at the end.
-        tasks = [
-            delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1])
-            for origin in sorted(wanted, reverse=True)
-        ]
-        tasks += [delayed(_contrast)(frames.scalars, settings, cell, origins)] if random else []
-        workers = max(min(len(tasks), cpu_count()), 1)
-        for work in Parallel(n_jobs=workers, return_as="generator_unordered")(tasks):
-            progress.unavailable.update(work.result.unavailable)
-            if work.random:
-                _store_random(warehouse, cell, work.result, Made(frames.random_version(origins), run_id, now))
-                continue
-            origin = work.result.origin
-            _store(warehouse, cell, frames.at(origin), work, Made(versions[origin], run_id, now))
-            if work.result.reason:
-                progress.skipped[f"{cell} at {origin}"] = work.result.reason
-            else:
-                progress.fitted += 1
+    started = (_start(warehouse, settings, cell, origins, start, end) for cell, origins in plan.items())
+    ahead = next(started, None)
+    for number in range(1, len(plan) + 1):
+        # The next cell is read while the cores are at this one, and waits for them.
+        at_work, ahead = ahead, next(started, None)
+        assert at_work is not None
+        _finish(warehouse, at_work, run_id, now, progress)
+        cell, wanted, asked = at_work.cell, at_work.versions, at_work.asked
         log(f"backtest {number} of {len(plan)}: {cell}, {len(wanted)} of {len(asked)} origins fitted")
     return progress
+
+
+@dataclass(frozen=True)
+class _AtWork:
+    """A cell whose origins are being fitted.
+
+    Attributes:
+        cell: The cell.
+        frames: Its rows.
+        origins: All of its plan.
+        asked: Those between the dates asked for.
+        versions: Those that are fitted, with the version of their rows.
+        works: What the processes give back, as it comes.
+    """
+
+    cell: Cell
+    frames: "_Frames"
+    origins: list[date]
+    asked: list[date]
+    versions: dict[date, str]
+    works: "Iterator[_Work]"
+
+
+def _start(
+    warehouse: Warehouse, settings: Settings, cell: Cell, origins: list[date], start: date, end: date
+) -> _AtWork:
+    """Gives the cores what is missing or stale of a cell; does not wait for them."""
+    frames = _Frames(warehouse, settings, cell)
+    asked = [origin for origin in origins if start <= origin < end]
+    versions = {origin: frames.version(origin) for origin in asked if not frames.is_done(origin)}
+    random = bool(origins) and origins[-1] in asked and not frames.random_is_done(origins)
+    # The latest origin also measures importance: started first, it leaves no core waiting at the end.
+    tasks = [
+        delayed(_work)(frames.at(origin), settings, cell, origin, origin == origins[-1])
+        for origin in sorted(versions, reverse=True)
+    ]
+    tasks += [delayed(_contrast)(frames.scalars, settings, cell, origins)] if random else []
+    workers = max(min(len(tasks), cpu_count()), 1)
+    works = Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
+    return _AtWork(cell, frames, origins, asked, versions, works)
+
+
+def _finish(warehouse: Warehouse, at_work: _AtWork, run_id: str, now: datetime, progress: Progress) -> None:
+    """Stores what the processes give back, each by itself."""
+    cell, frames = at_work.cell, at_work.frames
+    progress.unchanged += len(at_work.asked) - len(at_work.versions)
+    for work in at_work.works:
+        progress.unavailable.update(work.result.unavailable)
+        if work.random:
+            made = Made(frames.random_version(at_work.origins), run_id, now)
+            _store_random(warehouse, cell, work.result, made)
+            continue
+        origin = work.result.origin
+        _store(warehouse, cell, frames.at(origin), work, Made(at_work.versions[origin], run_id, now))
+        if work.result.reason:
+            progress.skipped[f"{cell} at {origin}"] = work.result.reason
+        else:
+            progress.fitted += 1
 
 
 @dataclass(frozen=True)
@@ -157,7 +198,9 @@ def _work(frame: pd.DataFrame, settings: Settings, cell: Cell, origin: date, kee
         if name in result.fitted:
             groups = permutation_importance(result.fitted[name], result.task, test, label, origin, columns=False)
             importance = pd.concat([importance, groups], ignore_index=True)
-    return _Work(result, importance=importance, curve=learning_curve(frame, settings, cell.target, cell.cutoff, origin))
+    whole = result.fitted[default].forecaster
+    curve = learning_curve(frame, settings, cell.target, cell.cutoff, origin, whole=whole)
+    return _Work(result, importance=importance, curve=curve)
 
 
 def _contrast(frame: pd.DataFrame, settings: Settings, cell: Cell, origins: Sequence[date]) -> _Work:
@@ -170,8 +213,7 @@ class _Frames:
 
     def __init__(self, warehouse: Warehouse, settings: Settings, cell: Cell) -> None:
         self.warehouse, self.settings, self.cell = warehouse, settings, cell
-        self.scalars = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
-        self.content: dict[date | None, pd.DataFrame] = {None: self.scalars}
+        self.content: dict[date, pd.DataFrame] = {}
         self.fitted: dict[date, date | None] = {}
         self.names = names_for(Task.of(settings, cell.target, cell.cutoff), settings.evaluation.also)
         self.requested = {
@@ -181,6 +223,11 @@ class _Frames:
         }
         self.done = _done(warehouse, cell)
 
+    @cached_property
+    def scalars(self) -> pd.DataFrame:
+        """The frame without content; read when it is asked for."""
+        return load_frame(self.warehouse, self.settings, self.cell.source, self.cell.target, self.cell.cutoff)
+
     def at(self, origin: date, besides: Iterable[str] = ()) -> pd.DataFrame:
         """The frame as an origin sees it; without content where none of its forecasters, nor of those besides, reads it."""
         if not sees_content([*self.names, *besides]):
@@ -188,6 +235,8 @@ class _Frames:
         if origin not in self.fitted:
             self.fitted[origin] = content_origin(self.warehouse, origin)
         fitted = self.fitted[origin]
+        if fitted is None:
+            return self.scalars
         if fitted not in self.content:
             self.content[fitted] = add_content(
                 self.scalars,
@@ -201,13 +250,15 @@ class _Frames:
 
     def is_done(self, origin: date) -> bool:
         """Whether these rows were backtested with these forecasters, or with them and more."""
-        rows, *requested = self.done.get(str(origin), "").split("+")
+        if str(origin) not in self.done:
+            return False
+        rows, *requested = self.done[str(origin)].split("+")
         names = {each.split(":")[0] for each in requested} & FORECASTERS.keys()
         return self.requested <= {*requested} and rows == self._rows_version(origin, names)
 
     def random_is_done(self, origins: Sequence[date]) -> bool:
         """Whether the random split over these origins is of these rows."""
-        return self.done.get("random") == self.random_version(origins)
+        return "random" in self.done and self.done["random"] == self.random_version(origins)
 
     def random_version(self, origins: Sequence[date]) -> str:
         """Fingerprint of the rows that the random split over some origins draws from."""

@@ -19,6 +19,11 @@ TEXT = ("title", "description")
 CATEGORIES = ("category", "language_guess", "view_regime")
 COUNTS = ("views", "likes", "comments", "shares", "saves")
 OUTCOME = ("status", "value", "matured_at", "last_level")
+_ROWS = """FROM features.content c
+    JOIN features.channel h ON h.source = c.source AND h.video_id = c.video_id AND h.cutoff = $cutoff
+    LEFT JOIN features.targets t ON t.source = c.source AND t.video_id = c.video_id AND t.target = $target"""
+_OUTCOME = """CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.value END AS value,
+    CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.matured_at END AS matured_at"""
 _NOT_FEATURES = {"cutoff", "anchor_day", "day", "first_seen_at", "known_at", *IDENTITY, *OUTCOME}
 
 
@@ -40,6 +45,19 @@ def features_fingerprint() -> str:
     return hashlib.sha256(json.dumps(versions, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def load_outcomes(warehouse: Warehouse, settings: Settings, source: str, target: str, cutoff: str) -> pd.DataFrame:
+    """`anchor_at`, `as_of`, `value` and `matured_at` of the rows that `load_frame` gives, in any order; the same arguments.
+
+    Raises:
+        ValueError: The (target, cutoff) pair cannot be forecast honestly.
+    """
+    rows: pd.DataFrame = warehouse.query(
+        f"SELECT c.anchor_at, h.as_of, {_OUTCOME} {_ROWS} WHERE c.source = $source",
+        {"source": source, "target": _measured(settings, target, cutoff), "cutoff": cutoff},
+    ).to_pandas()
+    return rows
+
+
 def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: str, cutoff: str) -> pd.DataFrame:
     """One row per video of a source whose moment (anchor + cutoff) has come.
 
@@ -58,11 +76,7 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
     Raises:
         ValueError: The (target, cutoff) pair cannot be forecast honestly.
     """
-    refusal = settings.refusal(target, cutoff)
-    if refusal:
-        raise ValueError(refusal)
-    definition = settings.targets[target]
-    measured = definition.of if isinstance(definition, ClassTarget) else target
+    measured = _measured(settings, target, cutoff)
     features = numeric_features(cutoff)
     select = ", ".join(f"CAST({feature} AS DOUBLE) AS {feature}" for feature in features)
     early = "LEFT JOIN features.engagement e ON e.source = c.source AND e.video_id = c.video_id AND e.cutoff = h.cutoff"
@@ -70,14 +84,10 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
         {
             "frame": f"""
                 SELECT c.source, c.video_id, c.channel_id, c.anchor_at, h.as_of, c.title, c.description, c.category,
-                       c.language_guess, c.view_regime, {select}, coalesce(t.status, 'pending') AS status,
-                       CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.value END AS value,
-                       CASE WHEN t.observed_at > h.as_of OR $cutoff = 'pre' THEN t.matured_at END AS matured_at
-                FROM features.content c
-                JOIN features.channel h ON h.source = c.source AND h.video_id = c.video_id AND h.cutoff = $cutoff
+                       c.language_guess, c.view_regime, {select}, coalesce(t.status, 'pending') AS status, {_OUTCOME}
+                {_ROWS}
                 {"" if cutoff == "pre" else early}
                 LEFT JOIN features.context x ON x.source = c.source AND x.day = CAST(h.as_of AS DATE)
-                LEFT JOIN features.targets t ON t.source = c.source AND t.video_id = c.video_id AND t.target = $target
                 WHERE c.source = $source
                 ORDER BY c.anchor_at, c.video_id""",
             "metrics": """SELECT video_id, metric, value FROM features.metrics
@@ -94,6 +104,15 @@ def load_frame(warehouse: Warehouse, settings: Settings, source: str, target: st
     level = _level_column(settings, measured, cutoff)
     frame["last_level"] = frame[level] if level else float("nan")
     return frame
+
+
+def _measured(settings: Settings, target: str, cutoff: str) -> str:
+    """The target whose value a frame has: of a class the one that it is made of."""
+    refusal = settings.refusal(target, cutoff)
+    if refusal:
+        raise ValueError(refusal)
+    definition = settings.targets[target]
+    return definition.of if isinstance(definition, ClassTarget) else target
 
 
 def _level_column(settings: Settings, target: str, cutoff: str) -> str | None:
