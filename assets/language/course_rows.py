@@ -5,6 +5,7 @@ course is, is in `courses`, where it is heading in `course_forecasts`. All three
 another model's words nothing is kept here.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,6 +49,8 @@ _BEST = f"""
         PARTITION BY t.source, t.video_id
         ORDER BY list_position(['manual', 'unknown', 'automatic', 'speech'], t.origin)) = 1"""
 _TOGETHER = 200
+_WRITE_EVERY_S = 10.0
+"""Seconds of work that a killed run may lose."""
 """Videos whose transcripts are read in one go."""
 
 
@@ -173,11 +176,16 @@ def _read_transcripts(
                     WHERE t.part = 'transcript' AND t.source = g.source AND t.video_id = g.video_id"""
             )
             con.unregister("gone")
+    points: list[pa.Table] = []
+    begun = time.monotonic()
     for start in range(0, due.num_rows, _TOGETHER):
-        points = _transcript_points(due.slice(start, _TOGETHER).to_pylist(), model)
-        with warehouse.write() as con:
-            append_rows(con, table(COURSES), _arrow(COURSES, points))
-        progress(min(start + _TOGETHER, due.num_rows), due.num_rows)
+        points.append(_arrow(COURSES, _transcript_points(due.slice(start, _TOGETHER).to_pylist(), model)))
+        done = min(start + _TOGETHER, due.num_rows)
+        if done == due.num_rows or time.monotonic() - begun > _WRITE_EVERY_S:
+            with warehouse.write() as con:
+                append_rows(con, table(COURSES), pa.concat_tables(points))
+            points, begun = [], time.monotonic()
+            progress(done, due.num_rows)
     return int(due.num_rows)
 
 

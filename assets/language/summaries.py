@@ -30,6 +30,7 @@ REFERENCE = "summary"
 _WANTED = (Path(__file__).parent / "summaries.sql").read_text()
 _KEY = ("source", "video_id", "part", "text_id", "method", "revision", "words")
 _CHARACTERS_PER_WORD = 6
+_WRITE_EVERY_S = 10.0
 _MADE = "method = $method AND revision = $revision AND words = $words"
 
 
@@ -75,12 +76,12 @@ def summarise_missing(
     now: datetime,
     run_id: str,
     policies: Mapping[str, Override] | None = None,
-    batch: int = 256,
+    batch: int = 2048,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summarised:
     """Summarises every transcript and long description that has no summary by this method, revision and length.
 
-    A batch is one transaction, so that a killed run has lost at most the batch it was at.
+    What is made in ten seconds is one transaction, so that a killed run has lost no more than that.
 
     Args:
         warehouse: Where texts are read and summaries written.
@@ -89,24 +90,31 @@ def summarise_missing(
         now: A text that became usable later does not exist yet (naive UTC).
         run_id: Run that summarises.
         policies: What the operator states of the sources' rules.
-        batch: Texts per transaction.
+        batch: Texts that are read together.
         progress: Told how many texts are done, of how many.
     """
     began = time.perf_counter()
     made_by = {"method": summariser.name, "revision": summariser.revision, "words": words}
     removed, pending, known = _compared(warehouse, made_by, now, policies or {})
-    ids = sorted({row["text_id"] for row in pending})
-    made = 0
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for row in pending:
+        rows.setdefault(row["text_id"], []).append(row)
+    ids, made = sorted(rows), 0
     for start in range(0, len(ids), batch):
         chosen = ids[start : start + batch]
         fresh = [each for each in chosen if each not in known]
         texts = {**texts_of(warehouse, fresh), **_descriptions(warehouse, fresh)}
-        short = {each: summariser.summarise(text, words) for each, text in texts.items()}
-        made += len(short)
-        rows = [row for row in pending if row["text_id"] in set(chosen)]
-        _write(warehouse, rows, {**known, **short}, made_by, now, run_id)
-        if progress:
-            progress(min(start + batch, len(ids)), len(ids))
+        short, written, begun = dict(known), 0, time.monotonic()
+        for at, each in enumerate(chosen, start=1):
+            if each in texts:
+                short[each] = summariser.summarise(texts[each], words)
+                made += 1
+            if at == len(chosen) or time.monotonic() - begun > _WRITE_EVERY_S:
+                done = [row for text_id in chosen[written:at] for row in rows[text_id]]
+                _write(warehouse, done, short, made_by, now, run_id)
+                written, begun = at, time.monotonic()
+                if progress:
+                    progress(start + at, len(ids))
     cached = warehouse.query(
         f"SELECT count(DISTINCT text_id) AS n FROM {SUMMARIES} WHERE {_MADE}", made_by
     ).to_pylist()[0]["n"]
