@@ -18,6 +18,7 @@ from assets.language.course_forecasts import Matrix, Pasts
 from assets.models.fit_run import current_run
 from assets.models.network.loop import Loop
 from assets.models.network.preset import Schedule
+from resources.trainer.threads import one_thread
 
 MIN_ROWS = 60
 """Fewer weeks of channels fit no network."""
@@ -74,7 +75,7 @@ def fit(known: Pasts, seed: int) -> Callable[[Pasts], Matrix]:
     columns = {"weeks": _weeks(known, scale), "outcome": outcome, "trust": trust}
     first = len(outcome) - max(1, round(len(outcome) * _VALIDATION_SHARE))
     run = current_run()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)
         network = CourseNetwork()
         loop = Loop(network, _loss, _rows(columns, 0, first), _rows(columns, first, None), _SCHEDULE, seed, run)

@@ -8,7 +8,7 @@ from typing import Any
 
 Row = dict[str, Any]
 
-_AT_ONCE = 256
+_AT_ONCE = 2048
 # A film takes seconds: what is done by then is written, so that a crash loses little.
 _WRITE_EVERY_S = 10.0
 

@@ -9,8 +9,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -25,6 +24,8 @@ try:
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import save_file
     from torch import Tensor, nn
+
+    from resources.trainer.threads import one_thread
 except ImportError as error:
     raise missing_extra("trained encoders", "the fitted encoder of the modality") from error
 
@@ -93,7 +94,7 @@ class TrainedEncoder:
         first = round(len(values) * (1 - HELD_BACK))
         scaled = torch.from_numpy((values - values[:first].mean()) / max(float(values[:first].std()), 1e-6))
         inputs = _PREPARE[self.modality](contents)
-        with torch.random.fork_rng(devices=[]), _one_thread():
+        with torch.random.fork_rng(devices=[]), one_thread():
             torch.manual_seed(self.seed)
             network = _NETWORKS[self.modality](self.dim)
             self.r2_, self.epochs_ = _train(
@@ -183,17 +184,6 @@ def _convolutional(channels: int, layers: Sequence[tuple[int, int, tuple[int, in
 def _ready(inputs: Tensor) -> Tensor:
     """Bytes as numbers in the layout in which convolutions are fastest; words as they are."""
     return inputs if inputs.dtype == torch.int64 else inputs.float().contiguous(memory_format=torch.channels_last)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums do not depend on how many threads share them, and small networks gain little from more."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _train(
