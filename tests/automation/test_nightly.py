@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import instance_for_test
 
 from orchestration.definitions import build_definitions
 from orchestration.jobs import CHAIN_TAG
@@ -67,7 +66,7 @@ class Night:
 
 @pytest.fixture
 def night(small_home: Path) -> Iterator[Night]:
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Night(small_home, instance)
 
 
