@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import instance_for_test
 from typer.testing import CliRunner
 
 from orchestration.cli import app
@@ -52,7 +51,7 @@ class Daemon:
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[Daemon]:
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Daemon(new_home(tmp_path / "home"), instance)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import instance_for_test
 
 from assets.evaluations.decisions import decisions
 from assets.language.emotion_model.registry import CELL
@@ -19,7 +18,7 @@ from tests.orchestration.small_home import new_home
 def test_no_training_is_asked_for_beside_a_run_that_trains_or_judges(job: str, tmp_path: Path) -> None:
     home = Home(path=str(new_home(tmp_path / "home")))
     definitions = build_definitions(resource_overrides={"home": home})
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(definitions.resolve_job_def(job), status=dg.DagsterRunStatus.NOT_STARTED)
         repository = definitions.get_repository_def()
         context = dg.build_sensor_context(instance=instance, repository_def=repository, resources={"home": home})
@@ -34,7 +33,7 @@ def test_the_emotion_model_is_asked_for_by_the_same_sensor_once(tmp_path: Path) 
     add_texts(home.warehouse, "dev", 60, 1, home.now() - timedelta(days=1))
     definitions = build_definitions(resource_overrides={"home": home})
     repository = definitions.get_repository_def()
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         context = dg.build_sensor_context(instance=instance, repository_def=repository, resources={"home": home})
         sensor = repository.get_sensor_def("training")
         first, again = (sensor.evaluate_tick(context).run_requests for _ in range(2))

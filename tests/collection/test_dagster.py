@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 from dagster._core.events import RunFailureReason
 from dagster._core.execution.retries import auto_reexecution_should_retry_run
-from dagster._core.test_utils import instance_for_test
 
 from assets.raw.collection.checks import fresh_sources, tick_before
 from orchestration import schedules
@@ -63,7 +62,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     clock = Clock()
     monkeypatch.setattr(home_clock, "now", lambda home: clock())
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         world = World(Path(shutil.copytree(empty, tmp_path / "home")), instance, clock)
         monkeypatch.setattr(base, "collector", lambda name, home, settings, clock: world.fake)
         yield world

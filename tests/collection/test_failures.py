@@ -8,7 +8,6 @@ from threading import Thread
 
 import dagster as dg
 import pytest
-from dagster._core.test_utils import instance_for_test
 
 from resources.home import Home
 from resources.secrets import conceal
@@ -70,7 +69,7 @@ class Desk:
 def desk(tmp_path: Path) -> Iterator[Desk]:
     webhook = Webhook()
     Thread(target=webhook.serve_forever, args=(0.01,), daemon=True).start()
-    with instance_for_test() as instance:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Desk(tmp_path, instance, webhook)
     webhook.shutdown()
     webhook.server_close()

@@ -83,7 +83,7 @@ class Store:
 
     def __init__(self, kind: Kind = "videos") -> None:
         self.kind = kind
-        self.con = duckdb.connect()
+        self.con = duckdb.connect(config={"threads": 1})
         self.con.execute("CREATE SCHEMA raw")
         for table in load_tables().values():
             if table.schema == "raw":
@@ -110,7 +110,7 @@ class Store:
     def resolved(self, names: list[str]) -> Resolved:
         """Landings resolved among themselves."""
         parts = [pa.Table.from_pylist(self.records(name, number), self.schema()) for number, name in enumerate(names)]
-        with duckdb.connect() as scratch:
+        with duckdb.connect(config={"threads": 1}) as scratch:
             scratch.register("records", pa.concat_tables(parts))
             winners, losers = landings.resolve(scratch, self.kind, "records", names)
         days = [
