@@ -176,7 +176,9 @@ def _dominant(pixels: Frames, shares: Numbers) -> list[str]:
     """The mean colours of the fullest bins, fullest first."""
     flat, bins = pixels.reshape(-1, 3), _bins(pixels).ravel()
     fullest = [code for code in np.argsort(-shares, kind="stable")[:_COLOURS] if shares[code] > 0]
-    means = [flat[bins == code].mean(axis=0) for code in fullest]
+    counts = np.bincount(bins, minlength=512)
+    sums = np.stack([np.bincount(bins, flat[:, channel], minlength=512) for channel in range(3)], axis=1)
+    means = [sums[code] / counts[code] for code in fullest]
     return ["#" + "".join(f"{round(float(level)):02x}" for level in mean) for mean in means]
 
 
