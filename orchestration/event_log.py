@@ -2,7 +2,8 @@
 
 A range of days makes two events per asset and day; Dagster hands them over in batches, but its SQLite storage still
 opens, writes and commits two databases for each event (20 ms per asset and day; 5 ms in batches). Where the process says
-so they stay open, since SQLite tidies up, and waits for the disk, whenever nobody has a database open any more.
+so they stay open, since SQLite tidies up, and waits for the disk, whenever nobody has a database open any more. Dagster also
+makes an SQLAlchemy engine whenever it opens one; here the engines stay, since they know the statements that they have compiled.
 """
 
 import sqlite3
@@ -14,9 +15,13 @@ from typing import Any
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.pool import NullPool
+
+_ENGINES = 4
 
 
 class EventLog(SqliteEventLogStorage):
@@ -29,6 +34,7 @@ class EventLog(SqliteEventLogStorage):
     def __init__(self, base_dir: str) -> None:
         self._keeps_open = False
         self._open: dict[str, sqlite3.Connection] = {}
+        self._engines: dict[str, Engine] = {}
         super().__init__(base_dir)
 
     @contextmanager
@@ -47,11 +53,28 @@ class EventLog(SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        with super()._connect(shard) as connection:
-            if self._keeps_open:
-                connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
-                self._keep_open(shard)
-            yield connection
+        with self._db_lock:
+            engine = self._engine(shard)
+            if shard not in self._initialized_dbs:
+                self._initdb(engine)
+                self._initialized_dbs.add(shard)
+            with engine.begin() as connection:
+                if self._keeps_open:
+                    connection.exec_driver_sql("PRAGMA synchronous = NORMAL")
+                    self._keep_open(shard)
+                yield connection
+
+    def _engine(self, shard: str) -> Engine:
+        """The engine of a database; it has no file open by itself. The least recently used makes room."""
+        engine = self._engines.pop(shard, None) or create_engine(
+            self.conn_string_for_shard(shard),
+            poolclass=NullPool,
+            connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+        )
+        self._engines[shard] = engine
+        if len(self._engines) > _ENGINES:
+            del self._engines[next(iter(self._engines))]
+        return engine
 
     def _keep_open(self, shard: str) -> None:
         if shard not in self._open:
