@@ -11,10 +11,8 @@ import numpy as np
 
 from resources.encoders.base import Content, EncoderError, Modality, Precision, Vectors
 from resources.encoders.embedded import fingerprint, read_arrays, write_arrays
-from resources.encoders.terms import CharacterTerms, Terms, WordTerms, plain
 
 _CHARACTERS = 8_192
-_TERMS: dict[str, type[Terms]] = {"words": WordTerms, "characters": CharacterTerms}
 _ANALYSERS: dict[str, dict[str, Any]] = {
     "words": {"analyzer": "word", "ngram_range": (1, 2), "max_features": 40_000},
     "characters": {"analyzer": "char_wb", "ngram_range": (3, 4), "max_features": 40_000},
@@ -41,7 +39,7 @@ class TfidfSvd:
         self.dim = 0
         self._terms: dict[str, list[str]] = {}
         self._arrays: dict[str, np.ndarray[Any, Any]] = {}
-        self._weighted: list[tuple[Terms, Any]] = []
+        self._vectorizers: list[Any] = []
 
     def fit(self, contents: Sequence[Content]) -> Self:
         """Fits vocabulary, weights and singular vectors on texts; sets `revision` and `dim`.
@@ -75,7 +73,11 @@ class TfidfSvd:
 
     def _hold(self, terms: dict[str, list[str]], arrays: dict[str, np.ndarray[Any, Any]]) -> Self:
         self._terms, self._arrays = terms, arrays
-        self._weighted = [(_TERMS[kind](terms[kind]), _weights(arrays[f"idf_{kind}"])) for kind in _ANALYSERS]
+        self._vectorizers = []
+        for kind in _ANALYSERS:
+            vectorizer = _vectorizer(kind, vocabulary={term: column for column, term in enumerate(terms[kind])})
+            vectorizer.idf_ = arrays[f"idf_{kind}"]
+            self._vectorizers.append(vectorizer)
         self.dim = len(arrays["rotation"])
         self.revision = fingerprint(arrays, {"encoder": self.name, "preprocessing": self.preprocessing, "terms": terms})
         return self
@@ -86,19 +88,19 @@ class TfidfSvd:
         Raises:
             EncoderError: It is not fitted.
         """
-        if not self._weighted:
+        if not self._vectorizers:
             raise EncoderError(f"{self.name}: is fitted on texts; call fit or load first")
         if not len(batch):
             return np.empty((0, self.dim), np.float32)
-        texts = [plain(text) for text in _cut(batch)]
-        terms = _side_by_side([weights.transform(known.count(texts)) for known, weights in self._weighted])
+        texts = _cut(batch)
+        terms = _side_by_side([vectorizer.transform(texts) for vectorizer in self._vectorizers])
         found = terms @ self._arrays["rotation"].T.astype(np.float64)
         length = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(length > 0, length, 1.0), np.float32)
 
     def save(self, path: Path) -> None:
         """Writes what was fitted, the vocabulary as JSON."""
-        if not self._weighted:
+        if not self._vectorizers:
             raise EncoderError(f"{self.name}: is fitted on texts; there is nothing to save before fit")
         said = {"preprocessing": self.preprocessing, "components": self.components, "terms": self._terms}
         write_arrays(path, self.name, self._arrays, said)
@@ -126,14 +128,6 @@ def _vectorizer(kind: str, **more: Any) -> Any:
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     return TfidfVectorizer(**_ANALYSERS[kind], strip_accents="unicode", sublinear_tf=True, **more)
-
-
-def _weights(idf: np.ndarray[Any, Any]) -> Any:
-    from sklearn.feature_extraction.text import TfidfTransformer
-
-    weights = TfidfTransformer(sublinear_tf=True)
-    weights.idf_ = idf
-    return weights
 
 
 def _side_by_side(matrices: list[Any]) -> Any:
