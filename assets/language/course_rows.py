@@ -37,7 +37,7 @@ _SCORED = f"""
           WHERE part = 'comment' AND state = 'valid' AND known_at <= $now) t
     JOIN (FROM {EMOTIONS} WHERE revision = $revision) e USING (text_id)
     JOIN features.content c USING (source, video_id)
-    WHERE wording = 1"""
+    WHERE wording = 1 ORDER BY t.source, t.video_id, t.item_id"""
 # The best transcript of each video: manual captions, unknown, automatic, speech.
 _BEST = f"""
     SELECT t.source, t.video_id, coalesce(c.channel_id, '') AS channel_id, t.text, t.words, t.starts, t.known_at,
@@ -49,9 +49,9 @@ _BEST = f"""
         PARTITION BY t.source, t.video_id
         ORDER BY list_position(['manual', 'unknown', 'automatic', 'speech'], t.origin)) = 1"""
 _TOGETHER = 200
+"""Videos whose transcripts are read in one go."""
 _WRITE_EVERY_S = 10.0
 """Seconds of work that a killed run may lose."""
-"""Videos whose transcripts are read in one go."""
 
 
 @dataclass(frozen=True)

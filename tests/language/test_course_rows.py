@@ -11,7 +11,7 @@ import pytest
 
 from assets.language import assets, emotions
 from assets.language.course_charts import channel_courses
-from assets.language.course_rows import channels_to_draw, refresh_courses, refresh_forecasts, turns
+from assets.language.course_rows import channels_to_draw, comment_scores, refresh_courses, refresh_forecasts, turns
 from assets.language.emotions import Model, score_missing
 from assets.language.texts import refresh_texts
 from assets.language.transcripts import refresh_captions
@@ -117,6 +117,21 @@ def test_the_course_of_a_channel_turns_where_its_audience_does(place: Place) -> 
     drawn = channels_to_draw(place.warehouse)
     assert (channel_courses(drawn) or b"").startswith(b"\x89PNG")
     assert channel_courses(drawn.iloc[:0]) is None
+
+
+def test_the_order_of_arrival_does_not_show_in_a_mean(place: Place) -> None:
+    place.refresh()
+    before = place.rows("*", "part = 'comment'")
+    with place.warehouse.write() as con:
+        for name in ("language.texts", "language.emotions"):
+            con.execute(f"CREATE TEMP TABLE turned AS FROM {name} ORDER BY hash(text_id)")
+            con.execute(f"DELETE FROM {name}")
+            con.execute(f"INSERT INTO {name} FROM turned")
+            con.execute("DROP TABLE turned")
+    scores = comment_scores(place.warehouse, "1", NOW)
+    assert scores["written_at"].tolist() == sorted(scores["written_at"], key=lambda at: str((at - START).days // 2))
+    refresh_courses(place.warehouse, place.settings, Model(place.model, START), NOW)
+    assert place.rows("*", "part = 'comment'") == before
 
 
 def test_transcripts_are_read_by_parts_and_once(place: Place) -> None:
