@@ -105,7 +105,9 @@ def run_cells(
     contrast.
     """
     progress = Progress()
-    started = (_start(warehouse, settings, cell, origins, start, end) for cell, origins in plan.items())
+    # As many processes for every cell: a pool that still hands out a cell's tasks waits for ever to change its size.
+    workers = min(max(map(len, plan.values()), default=0) + 1, cpu_count())
+    started = (_start(warehouse, settings, cell, origins, start, end, workers) for cell, origins in plan.items())
     ahead = next(started, None)
     for number in range(1, len(plan) + 1):
         # The next cell is read while the cores are at this one, and waits for them.
@@ -139,9 +141,9 @@ class _AtWork:
 
 
 def _start(
-    warehouse: Warehouse, settings: Settings, cell: Cell, origins: list[date], start: date, end: date
+    warehouse: Warehouse, settings: Settings, cell: Cell, origins: list[date], start: date, end: date, workers: int
 ) -> _AtWork:
-    """Gives the cores what is missing or stale of a cell; does not wait for them."""
+    """Gives `workers` processes what is missing or stale of a cell, a single task to this one; does not wait for them."""
     frames = _Frames(warehouse, settings, cell)
     asked = [origin for origin in origins if start <= origin < end]
     versions = {origin: frames.version(origin) for origin in asked if not frames.is_done(origin)}
@@ -152,8 +154,7 @@ def _start(
         for origin in sorted(versions, reverse=True)
     ]
     tasks += [delayed(_contrast)(frames.scalars, settings, cell, origins)] if random else []
-    workers = max(min(len(tasks), cpu_count()), 1)
-    works = Parallel(n_jobs=workers, return_as="generator_unordered")(tasks)
+    works = Parallel(n_jobs=workers if len(tasks) > 1 else 1, return_as="generator_unordered")(tasks)
     return _AtWork(cell, frames, origins, asked, versions, works)
 
 
