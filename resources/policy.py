@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
 
 from resources.durations import parse_duration, shown
-from warehouse.connection import Warehouse
 from warehouse.contracts import YAML_LOADER
+
+if TYPE_CHECKING:
+    from warehouse.connection import Warehouse
 
 SHIPPED = Path(__file__).with_name("policies.yaml")
 OWN = "own"
@@ -153,7 +155,7 @@ def forbidden(overrides: Mapping[str, Override], sources: Iterable[str]) -> list
     return sorted(source for source in sources if not policy_of(overrides, source).derived_metrics)
 
 
-def forbidden_in(warehouse: Warehouse, overrides: Mapping[str, Override], *tables: str) -> list[str]:
+def forbidden_in(warehouse: "Warehouse", overrides: Mapping[str, Override], *tables: str) -> list[str]:
     """The sources in these tables that no figure may be made from."""
     rows = warehouse.query(" UNION ".join(f"SELECT source FROM {name}" for name in tables)).to_pylist()
     return forbidden(overrides, [row["source"] for row in rows])
