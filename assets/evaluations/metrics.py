@@ -95,20 +95,21 @@ def precision_recall(label: Vector, score: Vector) -> tuple[Vector, Vector]:
 
 
 def lift_at(label: Vector, score: Vector, share: float = TOP_SHARE) -> float | None:
-    """Share of positives among the top scores over the share among all; None without positives."""
+    """Share of positives among the top scores over the share among all; None without positives. Equal scores share their positives."""
     if not len(label) or label.sum() == 0:
         return None
-    top = np.argsort(-score, kind="stable")[: _top(len(label), share)]
-    return float(label[top].mean() / label.mean())
+    return float(_from_the_top(label, score)[: _top(len(label), share)].mean() / label.mean())
 
 
 def ndcg_at(label: Vector, score: Vector, share: float = TOP_SHARE) -> float | None:
-    """Discounted cumulative gain of the top scores over the best possible; None without positives."""
+    """Discounted cumulative gain of the top scores over the best possible; None without positives. Equal scores share their gain
+    (McSherry and Najork 2008), so that the order of the rows says nothing.
+    """
     if not len(label) or label.sum() == 0:
         return None
     k = _top(len(label), share)
     discount = 1 / np.log2(np.arange(2, k + 2))
-    gain = label[np.argsort(-score, kind="stable")[:k]] @ discount
+    gain = _from_the_top(label, score)[:k] @ discount
     return float(gain / (np.sort(label)[::-1][:k] @ discount))
 
 
@@ -198,5 +199,12 @@ def class_figures(label: Vector, probability: Vector) -> Figures:
     }
 
 
+def _from_the_top(label: Vector, score: Vector) -> Vector:
+    """The labels from the highest score down; each of equal scores has the mean of theirs."""
+    _, group = np.unique(-score, return_inverse=True)
+    shared = np.bincount(group, weights=label) / np.bincount(group)
+    return np.asarray(shared[np.sort(group)])
+
+
 def _top(n: int, share: float) -> int:
-    return max(1, int(np.ceil(n * share)))
+    return max(1, int(np.ceil(round(n * share, 6))))  # 70 x 0.1 is a little more than 7

@@ -47,12 +47,27 @@ def test_class_figures_against_scikit_learn():
     assert figures["precision_at_recall_10"] == pytest.approx(precision[recall >= 0.1].max())
 
 
+@pytest.mark.parametrize("score", [SCORE, np.full(300, 0.2)], ids=["some ties", "one score for all"])
+def test_equal_scores_share_their_positives_whatever_the_order_of_the_rows(score):
+    found = metrics.lift_at(LABEL, score), metrics.ndcg_at(LABEL, score)
+    assert found[1] == pytest.approx(reference.ndcg_score([LABEL], [score], k=30))
+    for order in (np.argsort(LABEL), np.argsort(-LABEL)):
+        assert (
+            metrics.lift_at(LABEL[order], score[order]),
+            metrics.ndcg_at(LABEL[order], score[order]),
+        ) == pytest.approx(found)
+    assert metrics.lift_at(LABEL, np.full(300, 0.2)) == pytest.approx(1)
+
+
 def test_lift_ndcg_and_calibration_error_by_hand():
     label = np.array([1.0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     score = np.linspace(0.95, 0.0, 20)
     assert metrics.lift_at(label, score) == pytest.approx(0.5 / 0.1)  # one of the top two against two of twenty
     assert metrics.ndcg_at(label, score) == pytest.approx(1 / (1 + 1 / np.log2(3)))
     assert metrics.ndcg_at(label, score, 1.0) == pytest.approx(reference.ndcg_score([label], [score]))
+    assert metrics.lift_at(np.append(np.ones(7), np.zeros(63)), np.linspace(1, 0, 70)) == pytest.approx(
+        10
+    )  # 7 of 70, not 8
     probability = np.array([0.05, 0.05, 0.95, 0.95])
     assert metrics.ece(np.array([0.0, 1, 1, 1]), probability) == pytest.approx((2 * 0.45 + 2 * 0.05) / 4)
     assert metrics.ece(np.array([0.0, 1]), np.array([0.0, 1.0])) == 0
