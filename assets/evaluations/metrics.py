@@ -207,4 +207,4 @@ def _from_the_top(label: Vector, score: Vector) -> Vector:
 
 
 def _top(n: int, share: float) -> int:
-    return max(1, int(np.ceil(round(n * share, 6))))  # 70 x 0.1 is a little more than 7
+    return max(1, int(np.ceil(n * share)))
