@@ -5,10 +5,11 @@ a landing or a feature is, is not known here.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -18,8 +19,12 @@ from warehouse.errors import WarehouseError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Item = TypeVar("Item")
+
 _INCOMING = "incoming_rows"
 _ROW_GROUP = 122_880
+_AT_ONCE = 2048
+_WRITE_EVERY_S = 10.0
 _INTEGERS = frozenset(
     {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT"}
 )
@@ -55,6 +60,19 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
             with suppress(duckdb.Error):  # a COMMIT that failed has rolled back already
                 con.execute("ROLLBACK")
         raise
+
+
+def worth_a_transaction(results: Iterable[Item]) -> Iterator[list[Item]]:
+    """Results of slow work, together as many as are worth writing: what some seconds brought, which is all that a crash loses."""
+    together: list[Item] = []
+    begun = time.monotonic()
+    for result in results:
+        together.append(result)
+        if len(together) >= _AT_ONCE or time.monotonic() - begun >= _WRITE_EVERY_S:
+            yield together
+            together, begun = [], time.monotonic()
+    if together:
+        yield together
 
 
 def in_row_groups(rows: "pa.Table") -> "pa.Table":

@@ -5,7 +5,6 @@ course is, is in `courses`, where it is heading in `course_forecasts`. All three
 another model's words nothing is kept here.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,7 +25,7 @@ from resources.policy import forbidden_in
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import append_rows, replace_rows
+from warehouse.writer import append_rows, replace_rows, worth_a_transaction
 
 COURSES, FORECASTS, SCORES = "language.courses", "language.course_forecasts", "language.course_scores"
 _SCORED = f"""
@@ -50,8 +49,6 @@ _BEST = f"""
         ORDER BY list_position(['manual', 'unknown', 'automatic', 'speech'], t.origin)) = 1"""
 _TOGETHER = 200
 """Videos whose transcripts are read in one go."""
-_WRITE_EVERY_S = 10.0
-"""Seconds of work that a killed run may lose."""
 
 
 @dataclass(frozen=True)
@@ -176,17 +173,14 @@ def _read_transcripts(
                     WHERE t.part = 'transcript' AND t.source = g.source AND t.video_id = g.video_id"""
             )
             con.unregister("gone")
-    points: list[pa.Table] = []
-    begun = time.monotonic()
-    for start in range(0, due.num_rows, _TOGETHER):
-        points.append(_arrow(COURSES, _transcript_points(due.slice(start, _TOGETHER).to_pylist(), model)))
-        done = min(start + _TOGETHER, due.num_rows)
-        if done == due.num_rows or time.monotonic() - begun > _WRITE_EVERY_S:
-            with warehouse.write() as con:
-                append_rows(con, table(COURSES), pa.concat_tables(points))
-            points, begun = [], time.monotonic()
-            progress(done, due.num_rows)
-    return int(due.num_rows)
+    read = 0
+    parts = (due.slice(start, _TOGETHER).to_pylist() for start in range(0, due.num_rows, _TOGETHER))
+    for done in worth_a_transaction((len(part), _transcript_points(part, model)) for part in parts):
+        with warehouse.write() as con:
+            append_rows(con, table(COURSES), pa.concat_tables(_arrow(COURSES, points) for _, points in done))
+        read += sum(videos for videos, _ in done)
+        progress(read, due.num_rows)
+    return read
 
 
 def _transcript_points(videos: Sequence[dict[str, Any]], model: Model) -> pd.DataFrame:

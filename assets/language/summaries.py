@@ -22,7 +22,7 @@ from resources.summaries.rouge import lead, rouge_l
 from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import append_rows
+from warehouse.writer import append_rows, worth_a_transaction
 
 SUMMARIES = "language.summaries"
 REFERENCE = "summary"
@@ -30,7 +30,6 @@ REFERENCE = "summary"
 _WANTED = (Path(__file__).parent / "summaries.sql").read_text()
 _KEY = ("source", "video_id", "part", "text_id", "method", "revision", "words")
 _CHARACTERS_PER_WORD = 6
-_WRITE_EVERY_S = 10.0
 _MADE = "method = $method AND revision = $revision AND words = $words"
 
 
@@ -99,22 +98,22 @@ def summarise_missing(
     rows: dict[str, list[dict[str, Any]]] = {}
     for row in pending:
         rows.setdefault(row["text_id"], []).append(row)
-    ids, made = sorted(rows), 0
+    ids, made, at = sorted(rows), 0, 0
     for start in range(0, len(ids), batch):
         chosen = ids[start : start + batch]
         fresh = [each for each in chosen if each not in known]
         texts = {**texts_of(warehouse, fresh), **_descriptions(warehouse, fresh)}
-        short, written, begun = dict(known), 0, time.monotonic()
-        for at, each in enumerate(chosen, start=1):
-            if each in texts:
-                short[each] = summariser.summarise(texts[each], words)
-                made += 1
-            if at == len(chosen) or time.monotonic() - begun > _WRITE_EVERY_S:
-                done = [row for text_id in chosen[written:at] for row in rows[text_id]]
-                _write(warehouse, done, short, made_by, now, run_id)
-                written, begun = at, time.monotonic()
-                if progress:
-                    progress(start + at, len(ids))
+        short = (
+            (each, known[each] if each in known else summariser.summarise(texts[each], words))
+            for each in chosen
+            if each in known or each in texts  # a text that went meanwhile has none
+        )
+        for done in worth_a_transaction(short):
+            _write(warehouse, [row for text_id, _ in done for row in rows[text_id]], dict(done), made_by, now, run_id)
+            made += sum(text_id in texts for text_id, _ in done)
+            at += len(done)
+            if progress:
+                progress(at, len(ids))
     cached = warehouse.query(
         f"SELECT count(DISTINCT text_id) AS n FROM {SUMMARIES} WHERE {_MADE}", made_by
     ).to_pylist()[0]["n"]
@@ -208,7 +207,7 @@ def _write(
     now: datetime,
     run_id: str,
 ) -> None:
-    """Adds the summaries of a batch; a text that went meanwhile has none."""
+    """Adds the summaries of a batch."""
     full = [
         {
             **row,
@@ -219,9 +218,6 @@ def _write(
             "run_id": run_id,
         }
         for row in rows
-        if row["text_id"] in short
     ]
-    if not full:
-        return
     with warehouse.write() as con:
         append_rows(con, table(SUMMARIES), arrow_rows(table(SUMMARIES), full))

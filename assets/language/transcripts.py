@@ -7,8 +7,7 @@ model ran: which model is used is configuration, as the choice of an encoder is,
 With no model named, what was recognised before stays. How sound becomes words is in `resources.speech`.
 """
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -25,12 +24,11 @@ from resources.speech.transcripts import Recogniser, Transcript, revision, trans
 from warehouse.arrow import arrow_rows
 from warehouse.connection import Warehouse
 from warehouse.contracts import table
-from warehouse.writer import append_rows
+from warehouse.writer import append_rows, worth_a_transaction
 
 TRANSCRIPTS = "language.transcripts"
 _TRIES = 2
 """What gives no words so often is terminal."""
-_WRITE_EVERY_S = 10.0
 _FOUND = Path(__file__).with_name("transcripts.sql").read_text()
 _OF_SPEECH = (
     "text",
@@ -162,7 +160,8 @@ def recognise_missing(
             tries = [after_failure(error, row["attempts"] + 1, _TRIES, now) for row in videos]
             return [{**_EMPTY, **row, **said, **vars(each)} for row, each in zip(videos, tries, strict=True)]
 
-    for rows in _in_time(listen(content_id, videos) for content_id, videos in items.items()):
+    for contents in worth_a_transaction(listen(content_id, videos) for content_id, videos in items.items()):
+        rows = [row for videos in contents for row in videos]
         _write_speech(warehouse, rows)
         for row in rows:
             counts[row["state"]] += 1
@@ -204,19 +203,6 @@ def _columns(found: Transcript) -> Row:
     times = {"starts": [word.start for word in found.words], "ends": [word.end for word in found.words]}
     said = {name: getattr(found, name) for name in _OF_SPEECH if name not in ("words", *times)}
     return {**said, **times, "words": [word.text for word in found.words], "state": "done"}
-
-
-def _in_time(results: Iterator[list[Row]]) -> Iterator[list[Row]]:
-    """Rows together that came within some seconds: worth a transaction, and little is lost with a crash."""
-    together: list[Row] = []
-    begun = time.monotonic()
-    for rows in results:
-        together += rows
-        if time.monotonic() - begun >= _WRITE_EVERY_S:
-            yield together
-            together, begun = [], time.monotonic()
-    if together:
-        yield together
 
 
 def _write_speech(warehouse: Warehouse, rows: Sequence[Row]) -> None:

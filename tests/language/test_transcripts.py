@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from assets.language import transcripts
 from assets.language.texts import refresh_texts, texts_of
 from assets.language.transcripts import Recognised, recognise_missing, recogniser_of, refresh_captions, states
 from resources.media.films import Sound
@@ -20,6 +19,7 @@ from tests.features.raw_rows import insert
 from tests.media import make
 from tests.speech import sounds
 from tests.speech.sounds import TonesAsWords
+from warehouse import writer
 from warehouse.connection import Warehouse
 
 NOW = datetime(2024, 6, 3, 12)
@@ -258,9 +258,9 @@ def test_a_run_that_is_killed_is_gone_on_with(place: Place, home: Path, monkeypa
     script = f"""
 import os
 from pathlib import Path
-from assets.language import transcripts
 from tests.language.test_transcripts import NOW, Place
 from tests.speech.sounds import TonesAsWords
+from warehouse import writer
 
 class Killed(TonesAsWords):
     def recognise(self, windows, language):
@@ -268,7 +268,7 @@ class Killed(TonesAsWords):
             os.kill(os.getpid(), 9)
         return super().recognise(windows, language)
 
-transcripts._WRITE_EVERY_S = 0
+writer._WRITE_EVERY_S = 0
 place = Place(Path({str(home)!r}))
 place.recogniser = Killed()
 place.hear()
@@ -282,7 +282,7 @@ place.hear()
 
 def test_rows_are_written_every_few_seconds(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(transcripts, "_WRITE_EVERY_S", 0)
+    monkeypatch.setattr(writer, "_WRITE_EVERY_S", 0)
     for number in range(3):
         place.sound(f"v{number}", sounds.wav(sounds.sentence(["one"] * (number + 1))))
     place.hear(progress=lambda line: seen.append(len(place.rows())))

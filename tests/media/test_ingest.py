@@ -302,10 +302,11 @@ PROGRAM = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from assets.raw import media, media_rows
+from assets.raw import media
 from resources.settings import load_settings
+from warehouse import writer
 from warehouse.connection import Warehouse
-media_rows._AT_ONCE = 4
+writer._AT_ONCE = 4
 home = Path(sys.argv[1])
 media.prepare_contents(
     Warehouse(home), load_settings(home), datetime(2025, 11, 20), lambda line: print(line, flush=True)
