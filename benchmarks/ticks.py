@@ -37,7 +37,7 @@ from resources.home import Home
 from resources.settings import cutoff_age
 from sensors.leftovers import UNFINISHED, hold_up, process_tag
 from sensors.training import DECISION
-from warehouse.arrow import TYPES
+from warehouse.arrow import schema_of
 from warehouse.contracts import table
 from warehouse.lineage import record_partitions
 from warehouse.writer import append_rows
@@ -282,9 +282,7 @@ def _version(run: dict[str, Any], cell: Cell) -> dict[str, Any]:
 
 
 def _insert(con: Any, name: str, rows: list[dict[str, Any]]) -> None:
-    columns = table(name).columns
-    arrays = [pa.array([row.get(one.name) for row in rows], TYPES[one.type]) for one in columns]
-    append_rows(con, table(name), pa.table(arrays, names=[one.name for one in columns]))
+    append_rows(con, table(name), pa.Table.from_pylist(rows, schema_of(table(name))))
 
 
 def live(folder: Path, seed: int, first: int, last: int, ticks: int, dies: int) -> None:

@@ -17,6 +17,7 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
+from warehouse.arrow import arrow_rows
 from warehouse.contracts import Table, load_tables, quoted, table
 from warehouse.errors import WarehouseError
 from warehouse.writer import in_row_groups
@@ -308,20 +309,14 @@ def replace_landings(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> dict
 @contextmanager
 def _registered(con: duckdb.DuckDBPyConnection, resolved: Resolved) -> Iterator[None]:
     rows = [{**vars(landing), "names": list(landing.names)} for landing in resolved.landings]
-    columns = [column for column in table("raw.landings").columns if column.name in rows[0]]
-    kinds = {
-        "VARCHAR": pa.string(),
-        "VARCHAR[]": pa.list_(pa.string()),
-        "BIGINT": pa.int64(),
-        "TIMESTAMP": pa.timestamp("us"),
-    }
-    landings = pa.table({c.name: pa.array([row[c.name] for row in rows], kinds[c.type]) for c in columns})
+    declared = table("raw.landings")
+    later = [name for name in declared.column_names if name not in rows[0]]
     tables = {
         "arriving": in_row_groups(resolved.winners),
         "arriving_losers": resolved.losers,
         "arriving_quarantine": resolved.quarantine,
         "arriving_days": resolved.days,
-        "arriving_landings": landings,
+        "arriving_landings": arrow_rows(declared, rows, without=later),
     }
     for name, arriving in tables.items():
         con.register(name, arriving)
