@@ -104,7 +104,8 @@ def _touched(
     con: duckdb.DuckDBPyConnection, settings: Settings, anchors: Anchors, names: Sequence[str]
 ) -> dict[str, dict[str, set[date]]]:
     """For each table, per landing that it has not absorbed the anchor days that the landing bears on."""
-    pending = {name: _pending(con, settings, name) for name in names}
+    refused = _forbidden(con, settings)
+    pending = {name: _pending(con, refused, name) for name in names}
     landings = sorted({landing for versions in pending.values() for landing in versions})
     if not landings:
         return {name: {} for name in names}
@@ -112,7 +113,8 @@ def _touched(
     for landing, day in _touched_by_records(con, settings, anchors, landings):
         borne[landing].add(day)
     # A landing that was read anew may have lost records, so that nothing tells any more which days they bore on.
-    everything = {day for (day,) in con.execute("SELECT DISTINCT anchor_day FROM features.content").fetchall()}
+    anew = any(version is not None for versions in pending.values() for version in versions.values())
+    everything = _anchor_days(con) if anew else set()
     [(last,)] = con.execute("SELECT max(day) FROM raw.landing_days").fetchall()
     touched = {}
     for name, versions in pending.items():
@@ -130,13 +132,17 @@ def _touched(
     return touched
 
 
-def _pending(con: duckdb.DuckDBPyConnection, settings: Settings, name: str) -> dict[str, str | None]:
+def _anchor_days(con: duckdb.DuckDBPyConnection) -> set[date]:
+    return {day for (day,) in con.execute("SELECT DISTINCT anchor_day FROM features.content").fetchall()}
+
+
+def _pending(con: duckdb.DuckDBPyConnection, refused: Sequence[str], name: str) -> dict[str, str | None]:
     """The landings that a table has not absorbed as they are now, with the contract under which it did earlier."""
     rows = con.execute(
         """SELECT DISTINCT d.landing_id, p.input_version FROM raw.landing_days d
            LEFT JOIN lineage.partitions p ON p."table" = $name AND p.partition = d.landing_id
            WHERE p.input_version IS DISTINCT FROM d.contract_version AND NOT list_contains($forbidden, d.source)""",
-        {"name": f"features.{name}", "forbidden": _forbidden(con, settings)},
+        {"name": f"features.{name}", "forbidden": refused},
     ).fetchall()
     return dict(rows)
 
