@@ -29,6 +29,7 @@ VERSION = "1"
 
 _LONG_SIDE = 128
 _EDGE = 32.0  # levels of lightness between neighbouring pixels, of 255
+_BINS = 512  # colours: 8 levels a channel
 _COLOURS = 5
 _CUT = 0.5
 _WINDOW = SAMPLE_RATE // 20
@@ -142,15 +143,15 @@ def _appearance(pixels: Frames, lightness: Numbers, histograms: Numbers) -> Row:
 
 
 def _bins(pixels: Pixels) -> Numbers:
-    """The colour bin of each pixel: 8 levels a channel, 512 bins."""
+    """The colour bin of each pixel."""
     coarse = (pixels >> 5).astype(np.int64)
     bins: Numbers = (coarse[..., 0] << 6) | (coarse[..., 1] << 3) | coarse[..., 2]
     return bins
 
 
 def _histogram(pixels: Pixels) -> Numbers:
-    """Share of the pixels in each colour bin: float [512]."""
-    counts: Numbers = np.bincount(_bins(pixels).ravel(), minlength=512)
+    """Share of the pixels in each colour bin: float [_BINS]."""
+    counts: Numbers = np.bincount(_bins(pixels).ravel(), minlength=_BINS)
     shares: Numbers = counts / counts.sum()
     return shares
 
@@ -176,8 +177,8 @@ def _dominant(pixels: Frames, shares: Numbers) -> list[str]:
     """The mean colours of the fullest bins, fullest first."""
     flat, bins = pixels.reshape(-1, 3), _bins(pixels).ravel()
     fullest = [code for code in np.argsort(-shares, kind="stable")[:_COLOURS] if shares[code] > 0]
-    counts = np.bincount(bins, minlength=512)
-    sums = np.stack([np.bincount(bins, flat[:, channel], minlength=512) for channel in range(3)], axis=1)
+    counts = np.bincount(bins, minlength=_BINS)
+    sums = np.stack([np.bincount(bins, flat[:, channel], minlength=_BINS) for channel in range(3)], axis=1)
     means = [sums[code] / counts[code] for code in fullest]
     return ["#" + "".join(f"{round(float(level)):02x}" for level in mean) for mean in means]
 
