@@ -102,6 +102,8 @@ def train_asked(
     from assets.models.training_runs import register
 
     outcomes: list[Outcome] = []
+    for name, why in asked.skipped.items():
+        context.log.info(f"{asked.cell}, {name}: not trained: {why}")
     try:
         for order in asked.orders:
             _carry_out(context, home, order, outcomes)
@@ -140,6 +142,8 @@ def _carry_out(context: dg.AssetExecutionContext, home: Home, order: "Order", ou
     try:
         if known is None or known.state != "done":
             ended = launcher.train(context, order.write())
+        else:
+            context.log.info(f"{order.forecaster}: training {order.training_id} was done before: {known.version}")
     finally:
         outcomes.append(outcome_of(order, ended, launcher.name, launcher.processes, started, home.now()))
 

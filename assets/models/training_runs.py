@@ -120,6 +120,13 @@ def orders_for(
     names = [
         name for name in map(_known, forecasters) if FORECASTERS[name].learned and FORECASTERS[name].exists_for(task)
     ]
+    if not names:
+        return Asked(
+            cell,
+            skipped={
+                "all": f"none of {', '.join(forecasters)} learns a {'class' if task.kind == 'class' else 'number'}"
+            },
+        )
     frame = load_frame(warehouse, settings, cell.source, cell.target, cell.cutoff)
     origin = origin_for(frame, settings, now)
     if origin is None:

@@ -115,6 +115,7 @@ def test_a_training_run_trains_registers_and_says_how_it_goes(trained_home: Ware
 
     again, log = train(trained_home, forecasters=["stepwise"])
     assert again.success
+    assert "was done before: simulator-log_views_7d-24h-stepwise" in log
     assert stored(trained_home) == [boosted, stepped]
     assert "stepwise on cpu" not in log, "what is done starts no trainer"
 
@@ -172,9 +173,10 @@ def test_what_cannot_be_trained_is_said(trained_home: Warehouse) -> None:
     _, log = train(trained_home)
     assert "training.processes 2: launcher local is one process; set training.launcher to torchrun" in log
     (trained_home.home / "upswell.yaml").write_text("gate: {rows: 900}\n")
-    result, _ = train(trained_home, cells=["simulator/log_views_7d/24h"])
+    result, log = train(trained_home, cells=["simulator/log_views_7d/24h"])
     [event] = result.asset_materializations_for_node("models__runs")
     assert "700 matured videos; 900 are needed" in event.metadata["skipped"].value
+    assert "simulator/log_views_7d/24h, all: not trained: 700 matured videos; 900 are needed to judge a model" in log
 
 
 def test_the_guard_stops_a_run_that_was_marked_failed() -> None:

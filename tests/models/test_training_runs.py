@@ -91,6 +91,8 @@ def test_forecasters_that_cannot_be_trained_are_left_out_and_unknown_ones_are_na
     asked = asked_of(trained_home, ["ridge", "hist_gradient_boosting_classifier", "global_mean", "lightgbm"])
     assert [order.forecaster for order in asked.orders] == ["ridge"]
     assert asked.skipped == {"lightgbm": "no libgomp here"}
+    nobody = asked_of(trained_home, ["hist_gradient_boosting_classifier"])
+    assert nobody.skipped == {"all": "none of hist_gradient_boosting_classifier learns a number"}
     with pytest.raises(ValueError, match="no forecaster 'rigde'; there are global_mean"):
         asked_of(trained_home, ["rigde"])
 
