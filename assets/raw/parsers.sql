@@ -148,7 +148,8 @@ CREATE OR REPLACE MACRO parse_status(x) AS
         WHEN 'login_required' THEN 'unavailable' WHEN 'premium_only' THEN 'unavailable'
         WHEN 'subscriber_only' THEN 'unavailable' WHEN 'members_only' THEN 'unavailable' END;
 CREATE OR REPLACE MACRO cheap_status(x) AS parse_status(x);
--- Labels of GoEmotions: their numbers as the files have them ("4,27"), by their names; a number of no label is no label.
+-- Labels of GoEmotions: their numbers as the files have them ("4,27"), or as a list ("[4, 27]"), by their names; a number of no
+-- label is no label.
 CREATE OR REPLACE MACRO goemotions() AS
     ['admiration', 'amusement', 'anger', 'annoyance', 'approval', 'caring', 'confusion', 'curiosity', 'desire',
      'disappointment', 'disapproval', 'disgust', 'embarrassment', 'excitement', 'fear', 'gratitude', 'grief', 'joy', 'love',
@@ -157,7 +158,8 @@ CREATE OR REPLACE MACRO named_emotions(numbers) AS
     CASE WHEN list_max(numbers) < len(goemotions()) THEN list_transform(numbers, lambda number: goemotions()[number + 1]) END;
 CREATE OR REPLACE MACRO cheap_goemotions(x) AS NULL::VARCHAR[];
 CREATE OR REPLACE MACRO parse_goemotions(x) AS
-    CASE WHEN regexp_full_match(trim(x), '[0-9]{1,4}(,[0-9]{1,4})*') THEN named_emotions(string_split(trim(x), ',')::INTEGER[]) END;
+    CASE WHEN regexp_full_match(trim(x, '[] '), '[0-9]{1,4}([, ]+[0-9]{1,4})*')
+         THEN named_emotions(regexp_extract_all(x, '[0-9]+')::INTEGER[]) END;
 -- Captions: written by somebody, or by a machine.
 CREATE OR REPLACE MACRO parse_caption_kind(x) AS
     CASE WHEN list_contains(['manual', 'standard', 'forced', 'subtitles'], lower(x)) THEN 'manual'

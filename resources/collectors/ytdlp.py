@@ -5,6 +5,7 @@ robots.txt. What is landed is its info without addresses that carry a signature,
 TikTok with a hash where the person was. Files go to a folder of the home that `collected_media` names.
 """
 
+import html
 import io
 import json
 import logging
@@ -545,10 +546,10 @@ def spoken(vtt: str) -> str:
     for raw in vtt.splitlines():
         if "-->" in raw:
             in_cue = True
-        elif not raw.strip():
+        elif not raw:  # a line of spaces ends no cue: YouTube's own begin with one
             in_cue = False
         elif in_cue:
-            line = re.sub(r"<[^>]*>", "", raw).replace("&nbsp;", " ").strip()
+            line = html.unescape(re.sub(r"<[^>]*>", "", raw)).strip()
             if line and (not lines or lines[-1] != line):
                 lines.append(line)
     return "\n".join(lines)

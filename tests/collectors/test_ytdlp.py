@@ -13,7 +13,17 @@ from assets.raw.collection.collect import Collection
 from assets.raw.media import ingest_collected
 from resources.collectors import links, ytdlp
 from resources.collectors.base import CollectError, Order
-from resources.collectors.ytdlp import TIKTOK, YOUTUBE, Pauses, YtDlp, captions, collected_media, failure_of, landed
+from resources.collectors.ytdlp import (
+    TIKTOK,
+    YOUTUBE,
+    Pauses,
+    YtDlp,
+    captions,
+    collected_media,
+    failure_of,
+    landed,
+    spoken,
+)
 from resources.secrets import hashed
 from resources.settings import load_settings
 from tests.collectors.conftest import SALT, Place, run
@@ -295,6 +305,14 @@ def test_captions_are_words_without_times(tmp_path: Path) -> None:
         {"video_id": "abc", "language": "de-orig", "kind": "automatic", "text": "hallo"},
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_captions_of_a_machine_are_read_whole_and_without_entities() -> None:
+    vtt = (
+        "WEBVTT\n\n00:00:00.160 --> 00:00:02.310\n \n&gt;&gt; so<00:00:00.480><c> hello</c>\n\n"
+        "00:00:02.310 --> 00:00:04.000\nrock &amp; roll it&#39;s\n \n"
+    )
+    assert spoken(vtt) == ">> so hello\nrock & roll it's"
 
 
 def test_topics_and_channels_lead_to_addresses(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

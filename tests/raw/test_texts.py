@@ -25,6 +25,18 @@ def test_the_split_is_the_name_of_the_file(house: House) -> None:
     assert known == [(datetime(2020, 5, 1), datetime(2020, 5, 1))]
 
 
+def test_labels_are_also_read_from_lists_of_their_numbers(house: House) -> None:
+    """As the JSON lines and tables of the data set's other publishers have them."""
+    lines = '{"text": "fine", "labels": [27], "id": "a"}\n{"text": "so good", "labels": [0, 15], "id": "b"}\n'
+    assert house.take("train.jsonl", lines, kind="texts", source="goemotions").accepted == 2
+    tables = "fine\t[27]\tc\nso good\t[ 0 15]\td\nnobody\t[]\te\nbeyond\t[0, 28]\tf\n"
+    assert house.take("dev.tsv", tables, kind="texts").reasons == {"bad_labels": 2}
+    said = house.rows("SELECT split, labels FROM raw.texts ORDER BY text_id")
+    assert said == [
+        (side, labels) for side in ("train", "dev") for labels in (["neutral"], ["admiration", "gratitude"])
+    ]
+
+
 def test_a_number_of_no_label_is_set_aside_with_the_reason(house: House) -> None:
     result = house.take(
         "train.tsv", "fine\t27\ta\nbeyond\t28\tb\nmixed\t3,99\tc\nwords\tjoy\td\n\t1\te\n", kind="texts"
