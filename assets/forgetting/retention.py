@@ -18,7 +18,7 @@ from assets.forgetting.landings import Rewritten, all_landings, apply, read_agai
 from assets.forgetting.state import Task
 from assets.forgetting.subject import tables_with
 from assets.models.training_set import FOLDER, withdraw_rows
-from assets.raw.adapters import CHANNEL, COUNTS, Adapter
+from assets.raw.adapters import Adapter
 from assets.raw.anchors import landed_sources
 from assets.raw.errors import IngestError
 from assets.raw.ingest import Ingestion, Owners
@@ -29,7 +29,7 @@ from resources.policy import LENGTHS, Policy
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 from warehouse.contracts import load_tables
-from warehouse.landings import RECORD_TABLES, Landing, find
+from warehouse.landings import CHANNEL, COUNTS, RECORD_TABLES, Landing, find
 
 _WORDS = ("title", "description", "tags", "url", "thumbnail_url")
 _TEXTS = (*_WORDS, "channel_name")

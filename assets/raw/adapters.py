@@ -18,7 +18,7 @@ import yaml
 from assets.raw.errors import IngestError
 from assets.raw.readers import Places
 from warehouse.contracts import YAML_LOADER
-from warehouse.landings import Kind
+from warehouse.landings import CHANNEL, CONTENT, COUNTS, Kind
 
 Anchor = Literal["published_at", "first_seen_at"]
 Origin = Literal["column", "envelope", "file_name"]
@@ -27,21 +27,6 @@ CONCEALMENTS = get_args(Concealment)
 
 SHIPPED = Path(__file__).with_name("adapters")
 PARSERS = Path(__file__).with_name("parsers.sql")
-CONTENT = (
-    "channel_id",
-    "title",
-    "description",
-    "published_at",
-    "duration_s",
-    "tags",
-    "category",
-    "language",
-    "is_short",
-    "url",
-    "thumbnail_url",
-)
-COUNTS = ("views", "likes", "comments", "shares", "saves")
-CHANNEL = ("channel_name", "subscribers", "channel_videos", "channel_views", "verified")
 TIMES = ("observed_at", "known_at")
 FIELDS = ("video_id", *TIMES, *CONTENT, *COUNTS, *CHANNEL, "status")
 # What a record is told by, per kind, and the fields that it may have; `author` is hashed before it is kept.

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute
 
 from assets.raw import slots
-from assets.raw.adapters import CHANNEL, CONTENT, COUNTS, ID, Adapter, parsers_sql
+from assets.raw.adapters import ID, Adapter, parsers_sql
 from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
 from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
 from warehouse.connection import scratch
 from warehouse.contracts import quoted, table
-from warehouse.landings import CELLS, Kind
+from warehouse.landings import CELLS, CHANNEL, CONTENT, COUNTS, Kind
 from warehouse.writer import in_row_groups
 
 # A stated publish time that differs from the id's second by less is the same one, written to the minute.

@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 
 from resources.emotions.model import EmotionError, Manifest, require_labels
+from resources.encoders.terms import Terms
 
 ARRAYS, TERMS = "weights.npz", "terms.json"
 Array = np.ndarray[Any, Any]
-_ANALYSERS: Mapping[str, Mapping[str, Any]] = {
+_ALIKE: dict[str, Any] = {"sublinear_tf": True, "dtype": np.float32}
+_ANALYSERS = {
     "words": {
         "analyzer": "word",
         "ngram_range": (1, 2),
         "max_features": 60_000,
         "token_pattern": r"(?u)\b\w+\b|[^\w\s]",
+        **_ALIKE,
     },
-    "characters": {"analyzer": "char_wb", "ngram_range": (2, 5), "max_features": 120_000},
+    "characters": {"analyzer": "char_wb", "ngram_range": (2, 5), "max_features": 120_000, **_ALIKE},
 }
 _TEXTS = 4_096
 """Texts at a time."""
@@ -38,11 +41,7 @@ class Baseline:
 
     def __init__(self, terms: Mapping[str, list[str]], arrays: Mapping[str, Array], labels: Sequence[str]) -> None:
         self.terms, self.arrays, self.labels = terms, arrays, tuple(labels)
-        self._vectorizers = []
-        for kind in _ANALYSERS:
-            vectorizer = _vectorizer(kind, vocabulary={term: column for column, term in enumerate(terms[kind])})
-            vectorizer.idf_ = arrays[f"idf_{kind}"].astype(np.float64)
-            self._vectorizers.append(vectorizer)
+        self._fitted = Terms(_ANALYSERS, terms, arrays)
         self._columns = np.ascontiguousarray(arrays["coefficients"].T, np.float32)
 
     @classmethod
@@ -60,20 +59,10 @@ class Baseline:
         """
         from sklearn.linear_model import LogisticRegression
 
-        terms: dict[str, list[str]] = {}
-        arrays: dict[str, Array] = {}
-        matrices = []
-        for kind in _ANALYSERS:
-            vectorizer = _vectorizer(kind, min_df=2)
-            try:
-                matrices.append(vectorizer.fit_transform(texts))
-            except ValueError as error:
-                raise EmotionError(
-                    f"{len(texts)} texts have no term in common to fit the baseline on ({error})"
-                ) from error
-            terms[kind] = vectorizer.get_feature_names_out().tolist()
-            arrays[f"idf_{kind}"] = vectorizer.idf_.astype(np.float32)
-        matrix = _side_by_side(matrices)
+        try:
+            terms, arrays, matrix = Terms.fit(_ANALYSERS, texts)
+        except ValueError as error:
+            raise EmotionError(f"the baseline: {error}") from error
         rows, intercepts = [], []
         for column in truth.T:
             if column.all() or not column.any():  # a label that no text lacks, or none has, says nothing of texts
@@ -92,8 +81,7 @@ class Baseline:
         found = np.empty((len(texts), len(self.labels)), np.float32)
         for start in range(0, len(texts), _TEXTS):
             some = texts[start : start + _TEXTS]
-            matrix = _side_by_side([vectorizer.transform(some) for vectorizer in self._vectorizers])
-            found[start : start + len(some)] = matrix @ self._columns + self.arrays["intercepts"]
+            found[start : start + len(some)] = self._fitted.weigh(some) @ self._columns + self.arrays["intercepts"]
         return found
 
     def save(self, folder: Path) -> None:
@@ -130,15 +118,3 @@ def load(folder: Path, manifest: Manifest) -> BaselineModel:
     if len(arrays["coefficients"]) != len(manifest.labels):
         raise EmotionError(f"{folder / ARRAYS} has {len(arrays['coefficients'])} labels, not {len(manifest.labels)}")
     return BaselineModel(manifest, Baseline(said["terms"], arrays, manifest.labels))
-
-
-def _vectorizer(kind: str, **more: Any) -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(**_ANALYSERS[kind], sublinear_tf=True, dtype=np.float32, **more)
-
-
-def _side_by_side(matrices: list[Any]) -> Any:
-    from scipy.sparse import hstack
-
-    return hstack(matrices, format="csr")

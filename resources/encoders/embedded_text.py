@@ -11,11 +11,13 @@ import numpy as np
 
 from resources.encoders.base import Content, EncoderError, Modality, Precision, Vectors
 from resources.encoders.embedded import fingerprint, read_arrays, write_arrays
+from resources.encoders.terms import Terms
 
 _CHARACTERS = 8_192
-_ANALYSERS: dict[str, dict[str, Any]] = {
-    "words": {"analyzer": "word", "ngram_range": (1, 2), "max_features": 40_000},
-    "characters": {"analyzer": "char_wb", "ngram_range": (3, 4), "max_features": 40_000},
+_ALIKE: dict[str, Any] = {"strip_accents": "unicode", "sublinear_tf": True, "max_features": 40_000}
+_ANALYSERS = {
+    "words": {"analyzer": "word", "ngram_range": (1, 2), **_ALIKE},
+    "characters": {"analyzer": "char_wb", "ngram_range": (3, 4), **_ALIKE},
 }
 
 
@@ -39,7 +41,7 @@ class TfidfSvd:
         self.dim = 0
         self._terms: dict[str, list[str]] = {}
         self._arrays: dict[str, np.ndarray[Any, Any]] = {}
-        self._vectorizers: list[Any] = []
+        self._fitted: Terms | None = None
 
     def fit(self, contents: Sequence[Content]) -> Self:
         """Fits vocabulary, weights and singular vectors on texts; sets `revision` and `dim`.
@@ -50,20 +52,10 @@ class TfidfSvd:
         from sklearn.decomposition import TruncatedSVD
 
         texts = _cut(contents)
-        arrays: dict[str, np.ndarray[Any, Any]] = {}
-        terms: dict[str, list[str]] = {}
-        matrices = []
-        for kind in _ANALYSERS:
-            vectorizer = _vectorizer(kind, min_df=2)
-            try:
-                matrices.append(vectorizer.fit_transform(texts))
-            except ValueError as error:
-                raise EncoderError(
-                    f"{self.name}: {len(texts)} texts have no term in common to fit on ({error})"
-                ) from error
-            terms[kind] = vectorizer.get_feature_names_out().tolist()
-            arrays[f"idf_{kind}"] = vectorizer.idf_
-        matrix = _side_by_side(matrices)
+        try:
+            terms, arrays, matrix = Terms.fit(_ANALYSERS, texts)
+        except ValueError as error:
+            raise EncoderError(f"{self.name}: {error}") from error
         components = min(self.components, min(matrix.shape) - 1)
         if components < 1:
             raise EncoderError(f"{self.name}: {len(texts)} texts with {matrix.shape[1]} terms are too few to fit on")
@@ -73,11 +65,7 @@ class TfidfSvd:
 
     def _hold(self, terms: dict[str, list[str]], arrays: dict[str, np.ndarray[Any, Any]]) -> Self:
         self._terms, self._arrays = terms, arrays
-        self._vectorizers = []
-        for kind in _ANALYSERS:
-            vectorizer = _vectorizer(kind, vocabulary={term: column for column, term in enumerate(terms[kind])})
-            vectorizer.idf_ = arrays[f"idf_{kind}"]
-            self._vectorizers.append(vectorizer)
+        self._fitted = Terms(_ANALYSERS, terms, arrays)
         self.dim = len(arrays["rotation"])
         self.revision = fingerprint(arrays, {"encoder": self.name, "preprocessing": self.preprocessing, "terms": terms})
         return self
@@ -88,19 +76,17 @@ class TfidfSvd:
         Raises:
             EncoderError: It is not fitted.
         """
-        if not self._vectorizers:
+        if self._fitted is None:
             raise EncoderError(f"{self.name}: is fitted on texts; call fit or load first")
         if not len(batch):
             return np.empty((0, self.dim), np.float32)
-        texts = _cut(batch)
-        terms = _side_by_side([vectorizer.transform(texts) for vectorizer in self._vectorizers])
-        found = terms @ self._arrays["rotation"].T.astype(np.float64)
+        found = self._fitted.weigh(_cut(batch)) @ self._arrays["rotation"].T.astype(np.float64)
         length = np.linalg.norm(found, axis=1, keepdims=True)
         return np.asarray(found / np.where(length > 0, length, 1.0), np.float32)
 
     def save(self, path: Path) -> None:
         """Writes what was fitted, the vocabulary as JSON."""
-        if not self._vectorizers:
+        if self._fitted is None:
             raise EncoderError(f"{self.name}: is fitted on texts; there is nothing to save before fit")
         said = {"preprocessing": self.preprocessing, "components": self.components, "terms": self._terms}
         write_arrays(path, self.name, self._arrays, said)
@@ -122,15 +108,3 @@ class TfidfSvd:
 
 def _cut(contents: Sequence[Content]) -> list[str]:
     return [str(text)[:_CHARACTERS] for text in contents]
-
-
-def _vectorizer(kind: str, **more: Any) -> Any:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    return TfidfVectorizer(**_ANALYSERS[kind], strip_accents="unicode", sublinear_tf=True, **more)
-
-
-def _side_by_side(matrices: list[Any]) -> Any:
-    from scipy.sparse import hstack
-
-    return hstack(matrices, format="csr")
