@@ -526,6 +526,7 @@ def similar(
 
     warehouse, settings = opened(home)
     end, start = _time(before, "--before"), _time(after, "--after")
+    query = query.encode("utf-8", "replace").decode()  # an argument may hold bytes that are no UTF-8
     if modality in (Compared.titles, Compared.transcripts, Compared.comments):
         part = cast(Any, modality.value.removesuffix("s"))
         texts = similar_texts(warehouse, warehouse.home, settings, query, part, k=k, before=end, after=start)

@@ -16,6 +16,7 @@ from assets.embeddings.fusion import fusion_for
 from assets.embeddings.matrix import Matrix, load_fused, load_said, load_vectors, normalised
 from assets.language.texts import texts_of
 from resources.encoders.base import Content, EncoderError, Modality, Vectors
+from resources.media.states import MediaError
 from resources.settings import Settings
 from warehouse.connection import Warehouse
 
@@ -305,7 +306,10 @@ def _encode(home: Path, settings: Settings, query: str, compared: Compared, reco
     if is_file:
         from resources.media.images import open_image
 
-        content = open_image(Path(query).read_bytes(), settings.media.max_pixels)
+        try:
+            content = open_image(Path(query).read_bytes(), settings.media.max_pixels)
+        except MediaError as error:
+            raise EncoderError(f"{query} is no picture that can be compared: {error}") from error
     else:
         content = f"{query}\n"  # as the text of a video with this title
     return _encoded(home, settings, query, content, record, compared)

@@ -42,6 +42,7 @@ def strict(text: str) -> Any:
         ("quarantine", "list"),
         ("styles",),
         ("similar", "how to cook pancakes"),
+        ("similar", "pancakes \udcff how"),
         ("sql", "SELECT 'nan'::DOUBLE AS a, 'inf'::DOUBLE AS b, DATE '2025-01-01' AS c, [1, NULL] AS d, {'x': 1} AS e"),
         ("audit", "--samples", "5"),
     ],

@@ -173,3 +173,6 @@ def test_fused_vectors_are_searched_by_video(home: Path) -> None:
     assert [row.video_id for row in rows] == ["v3"]
     with pytest.raises(EncoderError, match="cannot be compared by fused"):
         similar(warehouse, home, chosen, "a text", modality="fused")
+    (home / "holiday.jpg").write_bytes(b"not a picture")
+    with pytest.raises(EncoderError, match=r"holiday\.jpg is no picture that can be compared: unsupported: no picture"):
+        similar(warehouse, home, chosen, str(home / "holiday.jpg"))
