@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, FIELDS_OF, Adapter, Choice, parsers_sql
+from assets.raw.adapters import COUNTS, DEFAULT_PARSERS, FIELDS, FIELDS_OF, Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import RECORD, Reading
 from warehouse.connection import scratch
@@ -138,7 +138,7 @@ def infer(reading: Reading, name: str, source: str, columns: Mapping[str, str], 
     Raises:
         IngestError: The key or the observation time is unclear, or what was stated names no field or column.
     """
-    with closing(_Sample(reading)) as sample:
+    with closing(_Sample(reading, name)) as sample:
         found = _stated(sample, columns, name)
         taken = {choice.name for choices, _ in found.values() for choice in choices}
         for key in FIELDS:
@@ -168,7 +168,9 @@ def infer_cells(
     """
     if source == "auto":
         raise IngestError(name, "whose videos are these about? say --source NAME", field="source")
-    with closing(_Sample(reading)) as sample:
+    if not re.fullmatch(r"[\w.-]+", source):
+        raise IngestError(name, f"{source!r} is no name of a source; use letters, digits, _, - and .", field="source")
+    with closing(_Sample(reading, name)) as sample:
         found = _stated(sample, columns, name, kind)
         if "video_id" not in found:
             found["video_id"] = _key(sample, name)
@@ -202,8 +204,9 @@ def _inferred(source: str, found: Mapping[str, Found], *, known_on_arrival: bool
 class _Sample:
     """The first records of a file as text, and how many of a column's values parse."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, reading: Reading, name: str) -> None:
         self.texts = _texts(reading)
+        _require_records(reading, self.texts, name)
         self.columns = tuple(self.texts)
         self._con: duckdb.DuckDBPyConnection = scratch()
         self._con.execute(parsers_sql())
@@ -220,8 +223,9 @@ class _Sample:
         text = quoted(column)
         seen = ", now()::TIMESTAMP" if parser == "ago" else ""
         missing = "is_no_duration" if parser == "duration" else "is_missing"
+        apart = f" AND NOT is_total({text})" if parser == "id" or parser.endswith(("_id", "_url")) else ""
         row = self._con.execute(
-            f"SELECT count(*), count(parse_{parser}({text}{seen})) FROM sample WHERE NOT {missing}({text})"
+            f"SELECT count(*), count(parse_{parser}({text}{seen})) FROM sample WHERE NOT {missing}({text}){apart}"
         ).fetchone()
         return row[1] / row[0] if row and row[0] else 0.0
 
@@ -230,6 +234,19 @@ class _Sample:
         parts = [re.match(r"(\d{1,2})/(\d{1,2})/\d{4}", text or "") for text in self.texts[column]]
         dates = [(int(part[1]), int(part[2])) for part in parts if part]
         return bool(dates) and all(first <= 12 for first, _ in dates) and any(second > 12 for _, second in dates)
+
+
+def _require_records(reading: Reading, texts: Mapping[str, object], name: str) -> None:
+    if reading.broken and not reading.rows.num_rows:
+        first = reading.broken[0]
+        raise IngestError(
+            name,
+            f"none of its {len(reading.broken):,} records can be read ({first.reason}: {first.text[:80]!r}); "
+            f"it has the columns {', '.join(reading.columns)}",
+            row=first.row_number,
+        )
+    if not texts:
+        raise IngestError(name, "its records are no objects with named values; write one object per record")
 
 
 def _texts(reading: Reading) -> dict[str, list[str | None]]:
@@ -296,6 +313,11 @@ def _parser(sample: _Sample, key: str, column: str) -> str:
     return parser
 
 
+def names_a_key(reading: Reading) -> bool:
+    """Whether a column is called what a video's id is called."""
+    return any(_name_score(column, "video_id") for column in reading.columns)
+
+
 def _id_share(sample: _Sample, column: str, parser: str) -> float:
     """How well a parser of ids suits; a plain id comes after one that knows the platform."""
     share = sample.share(column, parser)
@@ -303,14 +325,17 @@ def _id_share(sample: _Sample, column: str, parser: str) -> float:
 
 
 def _candidates(sample: _Sample, key: str, taken: set[str]) -> Found:
-    """The columns that may be a field, best first, and how sure the first is."""
+    """The columns that may be a field, best first, and how sure the first is.
+
+    What is called a count is one, however it is written: what cannot be read is flagged then, row by row.
+    """
     scored = []
     for column in sample.columns:
         name = _name_score(column, key) if column not in taken else 0.0
         if name:
             parser = _parser(sample, key, column)
             score = name * sample.share(column, parser)
-            if score >= _ENOUGH:
+            if score >= _ENOUGH or (key in COUNTS and name == 1.0):
                 scored.append((score, Choice("column", column, parser)))
     scored.sort(key=lambda pair: -pair[0])
     return tuple(choice for _, choice in scored), scored[0][0] if scored else 0.0
@@ -341,7 +366,8 @@ def _key(sample: _Sample, name: str) -> Found:
             "say --map video_id=COLUMN",
             field="video_id",
         )
-    return tuple(choice for _, choice in sure), sure[0][0]
+    best = sure[0][1]
+    return (best, *(choice for _, choice in sure[1:] if "url" in choice.parser)), sure[0][0]
 
 
 def _time(sample: _Sample, name: str, names: Sequence[str]) -> Found:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from assets.raw import adapters, inference, mapping, personal, readers, slots, store
 from assets.raw.adapters import Adapter
-from assets.raw.errors import IngestError
+from assets.raw.errors import IngestError, blaming
 from assets.raw.mapping import Mapped
 from assets.raw.readers import Places, Reading
 from assets.raw.store import Kept, files, unfinished
@@ -226,12 +226,8 @@ class Ingestion:
             return landings.find(con, landing_id)
 
     def _read(self, kept: Kept, name: str, existing: Landing | None, order: _Order) -> _Arrival:
-        places = _places(name, order, self.home)
-        reading = self._opened(kept.path, name, places)
-        chosen = _choose(reading, name, order, self.home, places.records)
-        own = chosen.adapter.places
-        if reading.format == "json" and own != places:  # as it will be when it is read again
-            reading = self._opened(kept.path, name, own)
+        with blaming(name):
+            reading, chosen = self._understood(kept.path, name, order)
         landing = Landing(
             landing_id=kept.landing_id,
             source=chosen.adapter.source,
@@ -247,6 +243,24 @@ class Ingestion:
         arrival = _Arrival(landing, existing, chosen, self._concealed(reading, chosen.adapter))
         refused = self._refused.get(landing.source) if existing is None else None
         return self._without_forgotten(arrival, kept, refused) if refused else arrival
+
+    def _understood(self, path: Path, name: str, order: _Order) -> tuple[Reading, _Chosen]:
+        """A file's records and what reads them; where a document is no record, the only list of records in it is tried."""
+        places = _places(name, order, self.home)
+        reading = self._opened(path, name, places)
+        try:
+            chosen = _choose(reading, name, order, self.home, places.records)
+        except IngestError:
+            inside = readers.only_list(reading)
+            if inside is None:
+                raise
+            places = Places((inside,))
+            reading = self._opened(path, name, places)
+            chosen = _choose(reading, name, order, self.home, places.records)
+        own = chosen.adapter.places
+        if reading.format == "json" and own != places:  # as it will be when it is read again
+            reading = self._opened(path, name, own)
+        return reading, chosen
 
     def _without_forgotten(self, arrival: _Arrival, kept: Kept, refused: Mapping[str, Forgotten]) -> _Arrival:
         """An arrival without the records of those who were forgotten; the bytes that hold them are not kept."""
@@ -466,7 +480,8 @@ class Ingestion:
             for number, arrival in zip(numbers, arrivals, strict=True)
         ]
         bounds = mapping.Bounds(midnight(self.settings.start), self.now)
-        return mapping.map_landings(con, listed, arrivals[0].chosen.adapter, kind, bounds)
+        with blaming(listed[0].name):
+            return mapping.map_landings(con, listed, arrivals[0].chosen.adapter, kind, bounds)
 
 
 @dataclass(frozen=True)
@@ -658,10 +673,10 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
     known = adapters.adapters(home)
     found = _named(name, order, known)
     if not reading.columns and not reading.rows.num_rows:
-        empty = Adapter(
-            order.source, "first_seen_at", {}, adapters.source_of(order.source, home), order.kind or "videos"
-        )
-        return _Chosen(found, found.name) if found is not None else _inferred(empty, stated, {}, {})
+        return _Chosen(found, found.name) if found is not None else _nothing(order, stated, home, records)
+    header_only = not reading.count and inference.names_a_key(reading)
+    if order.kind in _CELLS and header_only:
+        return _nothing(order, stated, home, records)
     if order.kind in _CELLS:
         source = adapters.source_of(order.source, home)
         inferred = inference.infer_cells(reading, name, source, order.mapping, observed_at=stated, kind=order.kind)
@@ -677,6 +692,8 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
         )
     if found is None and order.source != "auto" and not order.mapping:
         found = adapters.adapter(order.source, home)
+    if found is None and header_only:
+        return _nothing(order, stated, home, records)
     if found is None:
         inferred = inference.infer(reading, name, order.source, order.mapping, observed_at=stated)
         adapter = replace(inferred.adapter, records=records)
@@ -686,6 +703,13 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
     if not order.mapping and stated is None:
         return _Chosen(found, found.name)
     return _inferred(inference.with_columns(found, order.mapping, name), stated, {}, {})
+
+
+def _nothing(order: _Order, observed_at: str | None, home: Path, records: tuple[str, ...]) -> _Chosen:
+    """What reads a file without records, whose columns no adapter knows."""
+    source, kind = adapters.source_of(order.source, home), order.kind or "videos"
+    adapter = Adapter(order.source, "first_seen_at", {}, source, kind, records=records)
+    return _inferred(adapter, observed_at, {}, {})
 
 
 def _inferred(

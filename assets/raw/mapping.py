@@ -19,7 +19,7 @@ import pyarrow.compute
 from assets.raw import slots
 from assets.raw.adapters import ID, Adapter, parsers_sql
 from assets.raw.readers import ENVELOPE, RECORD, ROW_NUMBER, Reading
-from assets.raw.slots import Places, Slots, column_text, first, literal, path_text
+from assets.raw.slots import Places, Slots, column_text, first, key_text, literal
 from warehouse.connection import scratch
 from warehouse.contracts import quoted, table
 from warehouse.landings import CELLS, CHANNEL, CONTENT, COUNTS, Kind
@@ -119,7 +119,7 @@ def map_landings(
     table = _together(arrivals)
     con.register("input", table)
     con.register("broken", _broken_rows(arrivals))
-    if reading.columns or table.num_rows:
+    if table.num_rows or (reading.columns and adapter.fields):
         rows = "input"
         if reading.format == "json":
             rows = "valid"
@@ -368,13 +368,17 @@ def _map_cells(con: duckdb.DuckDBPyConnection, task: _Task) -> None:
     labels = task.adapter.kind == "labels"
     con.execute(f"CREATE TABLE keyed AS {_keyed(task.rows, task, found, told if labels else {})}")
     con.execute("CREATE TABLE cells (position BIGINT, name VARCHAR, value DOUBLE, text VARCHAR)")
-    for column, text in _measures(con, task):
+    names: set[str] = set()
+    for position, (column, text) in enumerate(_measures(con, task), 1):
         if column.casefold() not in keys:
+            name = _measure_name(column)
+            name = f"{name}_{position}" if name in names else name
+            names.add(name)
             value = _measure_value(con, task.rows, text)
             con.execute(
                 f"""
                 INSERT INTO cells
-                SELECT position, {literal(_measure_name(column))}, value, CASE WHEN value IS NULL THEN text END
+                SELECT position, {literal(name)}, value, CASE WHEN value IS NULL THEN text END
                 FROM (SELECT __position AS position, {text} AS text, {value} AS value FROM {task.rows})
                 WHERE NOT is_missing(text)
                 """
@@ -405,7 +409,7 @@ def _measures(con: duckdb.DuckDBPyConnection, task: _Task) -> list[tuple[str, st
     if reading.format != "json":
         return [(column, column_text(reading, column)) for column in reading.columns]
     keys = con.execute(f"SELECT DISTINCT unnest(json_keys({RECORD})) AS key FROM {task.rows} ORDER BY key").fetchall()
-    return [(key, path_text(RECORD, key)) for (key,) in keys]
+    return [(key, key_text(RECORD, key)) for (key,) in keys]
 
 
 # Numbers in any writing; a time on the clock (0:24) is its seconds.

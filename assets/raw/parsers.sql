@@ -12,9 +12,14 @@ CREATE OR REPLACE MACRO parse_text(x) AS nullif(x, '');
 -- Identifiers ------------------------------------------------------------------------------------------------------
 -- A spreadsheet turns a long number into 7.50E+18 and a leading dash into #NAME?: neither can be undone.
 CREATE OR REPLACE MACRO is_destroyed_id(x) AS regexp_full_match(trim(x), '[0-9]+([.,][0-9]+)?[eE][+]?[0-9]+');
+-- A studio's export begins or ends with the sum of all videos, where the id should be.
+CREATE OR REPLACE MACRO is_total(x) AS
+    list_contains(['total', 'totals', 'totale', 'totaal', 'gesamt', 'toplam', 'razem', 'итого', 'всего', 'tổng', 'الإجمالي',
+        '合計', '总计', '總計', '합계'], lower(trim(x)));
 CREATE OR REPLACE MACRO parse_id(x) AS
-    CASE WHEN regexp_full_match(x, '[A-Za-z_-][A-Za-z0-9_-]{0,199}|[0-9]{1,40}') AND (length(x) > 4 OR NOT list_contains(['nan', 'none', 'null', 'na'], lower(x))) THEN x
-         WHEN is_missing(x) OR is_destroyed_id(x) OR x LIKE '#%' OR length(x) > 200 OR contains(x, '://') THEN NULL
+    CASE WHEN regexp_full_match(x, '[A-Za-z_-][A-Za-z0-9_-]{0,199}|[0-9]{1,40}')
+              AND (length(x) > 6 OR NOT (is_missing(x) OR is_total(x))) THEN x
+         WHEN is_missing(x) OR is_destroyed_id(x) OR is_total(x) OR x LIKE '#%' OR length(x) > 200 OR contains(x, '://') THEN NULL
          ELSE trim(x) END;
 CREATE OR REPLACE MACRO parse_youtube_id(x) AS CASE WHEN regexp_full_match(x, '[A-Za-z0-9_-]{11}') THEN x END;
 CREATE OR REPLACE MACRO parse_youtube_url(x) AS
@@ -24,9 +29,11 @@ CREATE OR REPLACE MACRO parse_tiktok_url(x) AS nullif(regexp_extract(x, '/(?:vid
 CREATE OR REPLACE MACRO parse_any_id(x) AS coalesce(parse_youtube_url(x), parse_tiktok_url(x), parse_id(x));
 
 -- Numbers ----------------------------------------------------------------------------------------------------------
--- A count is whole: 541.2 is half of a broken "541.2K". Float noise (514200.00000000006) is not a fraction.
+-- A count is whole: 541.2 is half of a broken "541.2K". Float noise (514200.00000000006) is not a fraction, but 12.000 may
+-- be twelve or twelve thousand.
+CREATE OR REPLACE MACRO is_whole(d) AS d >= 0 AND d < 1e15 AND abs(d - round(d)) < 1e-6;
 CREATE OR REPLACE MACRO whole_count(d) AS
-    CASE WHEN d >= 0 AND d < 1e15 AND abs(d - round(d)) < 1e-6 THEN CAST(round(d) AS BIGINT) END;
+    CASE WHEN is_whole(d) THEN CAST(round(d) AS BIGINT) END;
 CREATE OR REPLACE MACRO written_digits(x) AS
     CASE WHEN regexp_full_match(x, '[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?') THEN replace(x, ',', '')
          WHEN regexp_full_match(x, '[0-9]{1,3}([.][0-9]{3}){2,}') THEN replace(x, '.', '')
@@ -45,9 +52,12 @@ CREATE OR REPLACE MACRO written_count(x) AS
             '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*([kmb]?)\s*(views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$',
             ['digits', 'scale', 'word'])],
         lambda part: CASE WHEN regexp_full_match(lower(trim(x)), 'no (views|likes|comments)') THEN 0 ELSE scaled_count(part) END)[1];
-CREATE OR REPLACE MACRO cheap_count(x) AS whole_count(try_cast(x AS DOUBLE));
+CREATE OR REPLACE MACRO cheap_count(x) AS
+    CASE WHEN is_whole(try_cast(x AS DOUBLE)) AND NOT ends_with(x, '.000') THEN CAST(round(try_cast(x AS DOUBLE)) AS BIGINT) END;
+CREATE OR REPLACE MACRO is_either_count(x) AS regexp_full_match(trim(x), '[1-9][0-9]{0,2}[.]000');
 CREATE OR REPLACE MACRO parse_count(x) AS
-    CASE WHEN try_cast(x AS DOUBLE) IS NULL THEN written_count(x) ELSE cheap_count(x) END;
+    CASE WHEN try_cast(x AS DOUBLE) IS NULL THEN written_count(x)
+         WHEN NOT is_either_count(x) THEN whole_count(try_cast(x AS DOUBLE)) END;
 -- Where a scraper writes 0 for "not found" and a true 0 cannot be.
 CREATE OR REPLACE MACRO cheap_positive_count(x) AS nullif(cheap_count(x), 0);
 CREATE OR REPLACE MACRO parse_positive_count(x) AS nullif(parse_count(x), 0);
@@ -68,12 +78,19 @@ CREATE OR REPLACE MACRO parse_media_type(x) AS
 CREATE OR REPLACE MACRO epoch_time(d) AS
     CASE WHEN d BETWEEN 1e8 AND 1e10 THEN make_timestamp(CAST(d * 1e6 AS BIGINT))
          WHEN d BETWEEN 1e11 AND 1e13 THEN make_timestamp(CAST(d * 1e3 AS BIGINT)) END;
--- A plain cast to TIMESTAMP drops a stated offset; the session is in UTC, so text without one is UTC.
-CREATE OR REPLACE MACRO utc_time(x) AS make_timestamp(epoch_us(try_cast(x AS TIMESTAMPTZ)));
+-- A plain cast to TIMESTAMP drops a stated offset, and reads no name of a zone; the session is in UTC, so text without
+-- one is UTC. Names are cast apart, since DuckDB takes a zone that one row names for that of the rows after it.
+CREATE OR REPLACE MACRO instant(x) AS make_timestamp(epoch_us(try_cast(x AS TIMESTAMPTZ)));
+-- What is no longer than 2025-05-19T00:12:43Z has no room for a name but one that ends as EST does.
+CREATE OR REPLACE MACRO utc_time(x) AS
+    CASE WHEN length(x) <= 20 AND NOT ends_with(x, 'T') THEN instant(x)
+         WHEN try_cast(x AS TIMESTAMP) IS NOT NULL THEN instant(x) END;
+CREATE OR REPLACE MACRO zoned_time(x) AS CASE WHEN try_cast(x AS TIMESTAMP) IS NULL THEN instant(x) END;
 CREATE OR REPLACE MACRO cheap_time(x) AS utc_time(x);
 CREATE OR REPLACE MACRO parse_time(x) AS
     coalesce(
         utc_time(x),
+        zoned_time(x),
         CASE WHEN regexp_full_match(x, '[0-9]{8}') THEN try_strptime(x, '%Y%m%d') END,
         epoch_time(try_cast(x AS DOUBLE)),
         try_strptime(trim(x), ['%Y%m%dT%H%M%SZ', '%Y%m%dT%H%M%S', '%Y-%m-%dT%H-%M-%SZ', '%a, %d %b %Y %H:%M:%S GMT',

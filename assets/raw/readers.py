@@ -9,8 +9,11 @@ import io
 import itertools
 import json
 import mmap
+import re
+import sys
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -30,8 +33,15 @@ FORGOTTEN = "upswell:forgotten"
 _HEAD = 1 << 16
 _EXCERPT = 10_000
 _TOMBSTONE = f'{{"{FORGOTTEN}"'
+_PART = 1 << 24
+_LINE_ENDS = (b"\n", b"\r")
 _BOMS = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be", b"\xef\xbb\xbf": "utf-8"}
+_HALVES = re.compile("[\ud800-\udfff]")
+# What makes a line of JSON no text that DuckDB reads as JSON.
+_ODD = ("NaN", "Infinity", "\\ud", "\\uD")
 _DELIMITERS = (",", "\t", ";", "|")
+_OTHERS = (b"PK\x03\x04", b"BZh", b"\xfd7zXZ", b"\x89PNG", b"%PDF-", b"SQLite format 3")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -109,6 +119,7 @@ def read(path: Path, name: str, *, max_record_bytes: int, places: Places = Place
         data = (data or b"").decode(_BOMS[head[:2]], errors="replace").lstrip("\ufeff").encode()
         head = data[:_HEAD]
     text_head = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    _require_text(text_head, name)
     if text_head[:1] in (b"{", b"["):
         return _read_json(path.read_bytes() if data is None else data, name, max_record_bytes, places, truncated)
     if not text_head:
@@ -123,6 +134,20 @@ def read(path: Path, name: str, *, max_record_bytes: int, places: Places = Place
             return quick
     with path.open("rb") if data is None else io.BytesIO(data) as lines:
         return _read_csv_patiently(lines, delimiter, max_record_bytes, truncated)
+
+
+def _require_text(head: bytes, name: str) -> None:
+    """Refuses what is no text, such as an archive or a picture; a stray NUL in a record is that record's affair."""
+    if head.startswith(_OTHERS) or _CONTROL.search(_first_line(head)):
+        raise IngestError(
+            name,
+            "no CSV, JSON or Parquet, and no text in UTF-8 or marked UTF-16; unpack an archive, export a workbook as "
+            "CSV, save other text as UTF-8",
+        )
+
+
+def _first_line(head: bytes) -> bytes:
+    return next(iter(head.splitlines()), b"")
 
 
 def gz_is_whole(path: Path) -> bool:
@@ -188,7 +213,7 @@ def headed(data: bytes, header: Sequence[str]) -> bytes:
 
 def delimiter_of(head: bytes) -> str:
     """What separates the values of CSV, by its first line."""
-    line = head.split(b"\n", 1)[0].decode("utf-8", errors="replace")
+    line = _first_line(head[:_HEAD]).decode("utf-8", errors="replace")
     return max(_DELIMITERS, key=line.count) if any(mark in line for mark in _DELIMITERS) else ","
 
 
@@ -204,13 +229,13 @@ def _dialect(delimiter: str) -> type[csv.Dialect]:
 
 
 def _header(names: Sequence[str]) -> tuple[str, ...]:
-    """Column names, trimmed; an empty or repeated one gets its position, so that none is lost."""
+    """Column names, trimmed; an empty or repeated one (in whatever case) gets its position, so that none is lost."""
     seen: set[str] = set()
     header = []
     for position, raw in enumerate(names, 1):
         name = raw.strip().removeprefix("\ufeff") or f"column_{position}"
-        name = f"{name}_{position}" if name in seen or name.startswith("__") else name
-        seen.add(name)
+        name = f"{name}_{position}" if name.casefold() in seen or name.startswith("__") else name
+        seen.add(name.casefold())
         header.append(name)
     return tuple(header)
 
@@ -218,7 +243,7 @@ def _header(names: Sequence[str]) -> tuple[str, ...]:
 def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: int) -> Reading | None:
     """The whole file at once, or None where something in it needs the patient reader."""
     quoted = delimiter != "\t"
-    if quoted and _quotes(source) % 2:
+    if quoted and not _quoted_well(source, delimiter):
         return None
     broken: list[Broken] = []
 
@@ -230,19 +255,20 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
         names = next(csv.reader(first, _dialect(delimiter)), [])
     header = _header(names)
     try:
-        table = pyarrow.csv.read_csv(
-            str(source) if isinstance(source, Path) else pa.BufferReader(source),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=max_record_bytes),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if quoted else False,
-                newlines_in_values=quoted,
-                invalid_row_handler=set_aside,
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
+        with _undecodable_unsaid():
+            table = pyarrow.csv.read_csv(
+                str(source) if isinstance(source, Path) else pa.BufferReader(source),
+                read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=max_record_bytes),
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=delimiter,
+                    quote_char='"' if quoted else False,
+                    newlines_in_values=quoted,
+                    invalid_row_handler=set_aside,
+                ),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+                ),
+            )
     except (pa.ArrowInvalid, OSError):
         return None
     if table.num_columns != len(header) or any(not pa.types.is_string(kind) for kind in table.schema.types):
@@ -262,16 +288,63 @@ def _csv_input(source: Path | bytes) -> IO[str]:
     return io.TextIOWrapper(binary, encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _quotes(source: Path | bytes) -> int:
-    """Quotation marks in the file: an odd number means that one is never closed."""
-    if isinstance(source, bytes):
-        return source.count(b'"')
-    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        count, at = 0, 0
+@contextmanager
+def _undecodable_unsaid() -> Iterator[None]:
+    """Arrow prints a traceback where a row for its handler is no UTF-8; the patient reader says so of that row."""
+    before = sys.unraisablehook
+
+    def said(error: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(error.exc_value, UnicodeDecodeError):
+            before(error)
+
+    sys.unraisablehook = said
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _quoted_well(source: Path | bytes, delimiter: str) -> bool:
+    """Whether every quotation mark opens a value, closes one, or stands doubled in one.
+
+    Else one is never closed, and what a lenient reader takes for one value may reach into other records.
+    """
+    import numpy as np
+
+    separators = np.zeros(256, dtype=bool)
+    separators[[ord(delimiter), ord("\r"), ord("\n")]] = True
+    runs = openers = closers = 0
+    with _view(source) as view:
+        at = 3 if view[:3] == b"\xef\xbb\xbf" else 0
         while at < len(view):
-            count += view[at : at + (1 << 24)].count(b'"')
-            at += 1 << 24
-        return count
+            end = view.rfind(b"\n", at, at + _PART) + 1 or min(at + _PART, len(view))
+            part = np.frombuffer(b"\n" + view[at:end] + b"\n", dtype=np.uint8)
+            marks = np.flatnonzero(part == ord('"'))
+            if len(marks):
+                last = np.append(np.diff(marks) > 1, True)
+                first = np.roll(last, 1)
+                odd = (marks[last] - marks[first]) % 2 == 0  # doubled ones come in pairs
+                runs += int(odd.sum())
+                openers += int(separators[part[marks[first][odd] - 1]].sum())
+                closers += int(separators[part[marks[last][odd] + 1]].sum())
+            at = end
+        return (runs == 2 * openers == 2 * closers) or _pairs(view, delimiter)
+
+
+def _pairs(text: "bytes | mmap.mmap", delimiter: str) -> bool:
+    """The same of texts whose values begin or end with what separates values."""
+    mark = re.escape(delimiter.encode())
+    value = re.compile(rb'(?<![^%b\r\n])"[^"]*(?:""[^"]*)*"(?=[%b\r\n]|\Z)' % (mark, mark))
+    return sum(found.group().count(b'"') for found in value.finditer(text)) == sum(1 for _ in re.finditer(b'"', text))
+
+
+@contextmanager
+def _view(source: Path | bytes) -> "Iterator[bytes | mmap.mmap]":
+    if isinstance(source, bytes):
+        yield source
+        return
+    with source.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
+        yield view
 
 
 class _RecordTooLargeError(Exception):
@@ -292,7 +365,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._again.pop() if self._again else self._file.readline(self._limit + 1)
+        line = self._next_line()
         if not line:
             self.ended = True
             raise StopIteration
@@ -300,6 +373,15 @@ class _Lines:
         if sum(map(len, self.taken)) > self._limit:
             raise _RecordTooLargeError
         return line.decode("latin-1")
+
+    def _next_line(self) -> bytes:
+        """The next line; it may end with a carriage return alone, which files know as a part of a line."""
+        if not self._again:
+            lines = self._file.readline(self._limit + 1).splitlines(keepends=True)
+            if len(lines) > 1 and not lines[-1].endswith(_LINE_ENDS):
+                self._file.seek(-len(lines.pop()), io.SEEK_CUR)
+            self._again = lines[::-1]
+        return self._again.pop() if self._again else b""
 
     def give_back(self) -> bytes:
         """Take the record at hand for its first line only: the others will be read again."""
@@ -310,7 +392,7 @@ class _Lines:
 
     def skip_line(self) -> None:
         """Go on after the end of an overlong line."""
-        while (part := self._file.readline(1 << 20)) and not part.endswith(b"\n"):
+        while (part := self._next_line()) and not part.endswith(_LINE_ENDS):
             pass
 
 
@@ -342,14 +424,15 @@ def _split_records(lines: _Lines, delimiter: str) -> Iterator[tuple[list[str] | 
             return
         except _RecordTooLargeError:
             if len(lines.taken) == 1:
-                if not lines.taken[0].endswith(b"\n"):
+                if not lines.taken[0].endswith(_LINE_ENDS):
                     lines.skip_line()
                 yield None, lines.taken[0], "record_too_large"
             else:
                 yield None, lines.give_back(), "unclosed_quote"
             reader = csv.reader(lines, dialect)
             continue
-        if lines.ended and len(lines.taken) > 1:
+        several = len(lines.taken) > 1
+        if several and (lines.ended or not _pairs(b"".join(lines.taken), delimiter)):
             yield None, lines.give_back(), "unclosed_quote"
             reader = csv.reader(lines, dialect)
         elif fields:
@@ -389,7 +472,7 @@ def _read_csv_patiently(file: IO[bytes], delimiter: str, limit: int, truncated: 
 
 def _set_aside_tail(columns: list[list[str]], broken: list[Broken], number: int, last: bytes) -> None:
     """The last record before the cut is whole only where its line has an end."""
-    if not number or last.endswith(b"\n"):
+    if not number or last.endswith(_LINE_ENDS):
         broken.extend(_cut_tail(b"", number))
         return
     if broken and broken[-1].row_number == number:
@@ -415,16 +498,20 @@ def _read_json(data: bytes, name: str, limit: int, places: Places, truncated: bo
         if not documents:
             raise IngestError(name, "neither a JSON document nor JSON lines; mend it, or write one record per line")
         broken = [Broken(len(documents) + 1, "truncated" if truncated else "bad_json", _excerpt(data[-1000:]))]
-        return _json_reading([(json.dumps(item), "{}") for item in documents], broken)
+        return _json_reading([(dumped(item), "{}") for item in documents], broken)
     return _json_reading(list(_records(document, places)), broken)
 
 
 def json_lines(data: bytes, truncated: bool) -> list[bytes] | None:
     """The lines of JSON lines, the last one cut where the file is; None where it is one document."""
     lines = data.split(b"\n")
-    first = next(line for line in lines if line.strip())
-    several = len([line for line in lines[:1000] if line.strip()]) > 1 or truncated
-    return lines if several and parsed(first) is not None else None
+    sample = [line for line in lines[:1000] if line.strip()]
+    if len(sample) < 2 and not truncated:
+        return None
+    if parsed(sample[0]) is not None:
+        return lines
+    whole = sum(isinstance(parsed(line), dict) for line in sample)
+    return lines if 2 * whole > len(sample) and parsed(data) is None else None
 
 
 def _read_json_lines(lines: list[bytes], limit: int, places: Places, truncated: bool) -> Reading:
@@ -449,8 +536,8 @@ def _read_json_lines(lines: list[bytes], limit: int, places: Places, truncated: 
         elif leads(document, places.records) is not None:
             pairs.extend(_records(document, places))
         else:
-            odd = "NaN" in text or "Infinity" in text
-            pairs.append((json.dumps(document, ensure_ascii=False) if odd else text.strip(), "{}"))
+            odd = any(mark in text for mark in _ODD)
+            pairs.append((dumped(document) if odd else text.strip(), "{}"))
     if truncated:
         broken.extend(_cut_tail(last, len(pairs) + len(broken)))
     return _json_reading(pairs, broken)
@@ -489,6 +576,11 @@ def _without_tombstones(
     return kept, sorted([*broken, *gone], key=lambda row: row.row_number)
 
 
+def dumped(document: Any) -> str:
+    """A document as JSON text; half of a character, which a cut title may end with, becomes U+FFFD."""
+    return _HALVES.sub("\ufffd", json.dumps(document, ensure_ascii=False))
+
+
 def parsed(text: bytes) -> Any:
     """The parsed JSON, or None; NaN and Infinity, which JSON does not know, become null."""
     try:
@@ -525,25 +617,25 @@ def _records(document: Any, places: Places) -> Iterator[tuple[str, str]]:
             if leads(item, places.records) is not None:
                 yield from _records(item, places)
             else:
-                yield json.dumps(item, ensure_ascii=False), "{}"
+                yield dumped(item), "{}"
         return
     found = leads(document, places.records)
     if found is None:
-        yield json.dumps(document, ensure_ascii=False), "{}"
+        yield dumped(document), "{}"
         return
     path, items = found
     around = _without(document, path)
-    envelope = json.dumps(around, ensure_ascii=False)
+    envelope = dumped(around)
     for item in items:
         inner = list(nested_in(item, places.nested))
         if inner:
             rest = item
             for place, _ in inner:
                 rest = _without(rest, place)
-            own = json.dumps({**around, "item": rest}, ensure_ascii=False)
-            yield from ((json.dumps(record, ensure_ascii=False), own) for _, each in inner for record in each)
+            own = dumped({**around, "item": rest})
+            yield from ((dumped(record), own) for _, each in inner for record in each)
         else:
-            yield json.dumps(item, ensure_ascii=False), envelope
+            yield dumped(item), envelope
 
 
 def nested_in(item: Any, paths: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
@@ -552,6 +644,22 @@ def nested_in(item: Any, paths: Sequence[str]) -> Iterator[tuple[str, list[Any]]
         there = _at(item, path)
         if there and isinstance(there, dict | list):
             yield path, there if isinstance(there, list) else [there]
+
+
+def only_list(reading: Reading) -> str | None:
+    """Where a JSON document that stands for one record keeps its list of objects, if there is one such list."""
+    if reading.format != "json" or reading.count != 1 or reading.broken:
+        return None
+    document = json.loads(reading.rows[RECORD][0].as_py())
+    above = document if isinstance(document, dict) else {}
+    below = {key: value for key, value in above.items() if isinstance(value, dict)}
+    inner = {f"{key}.{name}": there for key, value in below.items() for name, there in value.items()}
+    found = [path for path, there in {**above, **inner}.items() if _objects(there)]
+    return found[0] if len(found) == 1 else None
+
+
+def _objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def rescue(data: bytes) -> list[Any]:
@@ -567,7 +675,7 @@ def rescue(data: bytes) -> list[Any]:
                 at += 1
             try:
                 item, at = decoder.raw_decode(text, at)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             items.append(item)
         if items and isinstance(items[0], dict):
@@ -582,7 +690,7 @@ def rescue(data: bytes) -> list[Any]:
 
 def _read_parquet(path: Path, name: str) -> Reading:
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.ParquetFile(path).read()
     except (pa.ArrowInvalid, OSError) as error:
         raise IngestError(name, f"no whole Parquet file ({error}); write it again") from error
     broken: list[Broken] = []

@@ -92,7 +92,14 @@ def column_text(reading: Reading, column: str) -> str:
     kind = reading.rows.schema.field(column).type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return quoted(column)
+    if pa.types.is_decimal(kind) and kind.scale > 0:  # a number, whose zeros part no thousands
+        return f"rtrim(rtrim({quoted(column)}::VARCHAR, '0'), '.')"
     return f"to_json({quoted(column)})::VARCHAR" if pa.types.is_nested(kind) else f"{quoted(column)}::VARCHAR"
+
+
+def key_text(container: str, key: str) -> str:
+    """SQL of what a JSON column has under a key, whatever letters that is made of, as text."""
+    return f"json_extract_string({container}, {literal('/' + key.replace('~', '~0').replace('/', '~1'))})"
 
 
 def path_text(container: str, path: str) -> str:

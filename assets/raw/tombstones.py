@@ -7,7 +7,6 @@ with their envelopes, each also as gz, and Parquet. Whose a record is, is decide
 
 import gzip
 import io
-import json
 import re
 import zlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -133,8 +132,8 @@ def _bury_json(data: bytes, limit: int, places: Places, truncated: bool, burial:
         return b"\n".join(_bury_line(line, limit, places, burial, count) for line in lines)
     document = readers.parsed(data)
     if document is not None:
-        return _dumped(_bury_document(document, places, burial, count)).encode()
-    items = [_dumped(_bury_record(item, burial, count)) for item in readers.rescue(data)]
+        return readers.dumped(_bury_document(document, places, burial, count)).encode()
+    items = [readers.dumped(_bury_record(item, burial, count)) for item in readers.rescue(data)]
     return ("[" + "".join(f"{item},\n" for item in items)).encode()
 
 
@@ -145,12 +144,12 @@ def _bury_line(line: bytes, limit: int, places: Places, burial: Burial, count: _
     if not isinstance(document, dict | list):
         count.number += 1
         if count.number in burial.records:
-            return _dumped({FORGOTTEN: burial.records[count.number]}).encode()
+            return readers.dumped({FORGOTTEN: burial.records[count.number]}).encode()
         return line
     before = count.number
     buried = _bury_entry(document, places, burial, count)
     touched = any(n in burial.records or n in burial.blanks for n in range(before + 1, count.number + 1))
-    return _dumped(buried).encode() if touched else line
+    return readers.dumped(buried).encode() if touched else line
 
 
 def _is_utf8(line: bytes) -> bool:
@@ -214,15 +213,11 @@ def _blank(record: Any, keys: Sequence[str]) -> None:
         record.pop(keys[-1], None)
 
 
-def _dumped(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
-
-
 # Parquet ------------------------------------------------------------------------------------------------------------
 
 
 def _bury_parquet(path: Path, burial: Burial) -> bytes:
-    table = pyarrow.parquet.read_table(path)
+    table = pyarrow.parquet.ParquetFile(path).read()
     said = table.column(FORGOTTEN).to_pylist() if FORGOTTEN in table.column_names else [None] * table.num_rows
     if FORGOTTEN in table.column_names:
         table = table.drop_columns([FORGOTTEN])

@@ -2,13 +2,16 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from assets.raw import store
 from assets.raw.errors import IngestError
-from assets.raw.ingest import files, ingest_all, replay, reread, unfinished
+from assets.raw.ingest import LandingResult, files, ingest_all, replay, reread, unfinished
 from resources.settings import load_settings
 from tests.raw.conftest import NOW, House, landing, simulated
 
@@ -248,3 +251,22 @@ def test_a_file_that_is_being_written_is_left_alone(tmp_path: Path, monkeypatch:
     assert "no end" in (unfinished(cut) or "")
     monkeypatch.setattr(store.time, "time", lambda: written + 1000)
     assert unfinished(cut) is None
+
+
+def test_a_file_that_no_library_reads_does_not_stop_the_others(house: House, tmp_path: Path) -> None:
+    columns = {"video_id": ["a1"], "collected_at": [NOW], "views": pa.array([1.0], pa.float16())}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    (tmp_path / "b.csv").write_text("video_id,views,collected_at\na1,3,2025-05-01T10:00:00Z\n")
+    first, second = (outcome for _, outcome in ingest_all(house.warehouse, house.settings, files(tmp_path), now=NOW))
+    assert isinstance(first, IngestError)
+    assert str(first).startswith("a.parquet: cannot be read (")
+    assert isinstance(second, LandingResult)
+    assert house.rows("SELECT video_id, views FROM raw.snapshots") == [("a1", 3)]
+
+
+def test_decimals_of_parquet_are_numbers(house: House, tmp_path: Path) -> None:
+    columns = {"video_id": ["a1", "a2"], "collected_at": [datetime(2025, 5, 1)] * 2}
+    views = pa.array([Decimal("12.000"), Decimal("1200.000")], pa.decimal128(20, 3))
+    pq.write_table(pa.table({**columns, "views": views}), tmp_path / "a.parquet")
+    house.take("a.parquet", (tmp_path / "a.parquet").read_bytes())
+    assert house.rows("SELECT views FROM raw.snapshots ORDER BY 1") == [(12,), (1200,)]

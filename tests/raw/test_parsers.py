@@ -14,6 +14,8 @@ GOOD = {
         " 12 ": 12,
         "1234.0": 1234,
         "514200.00000000006": 514200,
+        "1234.000": 1234,
+        "0.000": 0,
         "541.2K": 541_200,
         "1.4M": 1_400_000,
         "2B": 2_000_000_000,
@@ -49,6 +51,8 @@ GOOD = {
         "1718000000123": datetime(2024, 6, 10, 6, 13, 20, 123_000),
         "Wed, 04 Jun 2025 10:00:00 GMT": datetime(2025, 6, 4, 10),
         "Jun 5, 2025": datetime(2025, 6, 5),
+        "2025-05-19 00:12:43 Asia/Bangkok": datetime(2025, 5, 18, 17, 12, 43),
+        "2025-05-19 00:12:43 EST": datetime(2025, 5, 19, 5, 12, 43),
     },
     "us_time": {"4/14/2025 12:43": datetime(2025, 4, 14, 12, 43), "2025-04-01 10:00": datetime(2025, 4, 1, 10)},
     "moment": {
@@ -76,10 +80,10 @@ GOOD = {
     "tiktok_url": {"https://www.tiktok.com/@u/photo/7493391778821852434": "7493391778821852434"},
 }
 BAD = {
-    "count": ["Share", "Thích", "--", "-1", "541.2", "1.2 Mio", "nan", "inf", "5 apples", ""],
+    "count": ["Share", "Thích", "--", "-1", "541.2", "12.000", "100.000", "1.2 Mio", "nan", "inf", "5 apples", ""],
     "duration": ["-1", "SHORTS", "PT", "abc", "30:00:00", "-1.0", ""],
     "time": ["yesterday", "4/14/2025 12:43", "", "2 weeks ago"],
-    "id": ["7.50E+18", "7.493148687489568e+18", "#NAME?", "nan", "", "https://x/y"],
+    "id": ["7.50E+18", "7.493148687489568e+18", "#NAME?", "nan", "", "https://x/y", "Total", " gesamt", "合計"],
     "youtube_id": ["abc", "#NAME?", "kpnoibF4eNgX"],
     "tiktok_id": ["7.50E+18", "123"],
     "tags": ["[none]", "[]", ""],
@@ -126,3 +130,13 @@ def test_a_tiktok_id_holds_its_publish_second(con: duckdb.DuckDBPyConnection) ->
         "SELECT tiktok_second('7493391778821852434', $1), tiktok_second('123', $1)", [datetime(2025, 6, 1)]
     ).fetchone()
     assert row == (datetime(2025, 4, 15, 4, 27, 11), None)
+
+
+@pytest.mark.parametrize("form", ["cheap", "parse"])
+def test_a_zone_that_one_row_names_is_not_that_of_the_rows_after_it(con: duckdb.DuckDBPyConnection, form: str) -> None:
+    """DuckDB's cast to TIMESTAMPTZ goes on with the zone that it met last."""
+    texts = ["2025-05-19 10:00:00 EST", "2025-05-19 10:00:00", "2025-05-19 10:00:00 Asia/Tokyo", "2025/05/19 10:00"]
+    con.execute("CREATE OR REPLACE TEMP TABLE texts AS SELECT unnest($1) AS x", [texts])
+    found = con.execute(f"SELECT {form}_time(x), {form}_moment(x) FROM texts").fetchall()
+    at_ten = datetime(2025, 5, 19, 10)
+    assert found[1] == found[3] == (at_ten, at_ten)

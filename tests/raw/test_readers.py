@@ -135,3 +135,87 @@ def test_parquet_and_a_broken_one(tmp_path: Path) -> None:
     assert rows(reading(tmp_path, whole)) == [(1, 1, ["x"])]
     with pytest.raises(IngestError, match="no whole Parquet file"):
         reading(tmp_path, whole[:-20])
+
+
+def test_a_line_may_end_with_a_carriage_return_alone(tmp_path: Path) -> None:
+    text = "a;b\r1;x, y, z\r2;caf\xe9\r3;c\r"
+    assert rows(reading(tmp_path, text.encode())) == [(1, "1", "x, y, z"), (2, "2", "caf\xe9"), (3, "3", "c")]
+    patient = reading(tmp_path, text.encode("latin-1"))
+    assert rows(patient) == [(1, "1", "x, y, z"), (3, "3", "c")]
+    assert broken(patient) == [(2, "bad_encoding")]
+    long = b"a,b\r" + b"".join(b"%d,x\r" % number for number in range(2000)) + b"caf\xe9,1\r"
+    assert reading(tmp_path, long).count == 2001
+
+
+def test_a_stray_carriage_return_ends_a_line_in_both_readers(tmp_path: Path) -> None:
+    text = b"a,b\n1,x\ry\n2,z\n"
+    for data in (text, text + b"3,caf\xe9\n"):
+        read = reading(tmp_path, data)
+        assert rows(read) == [(1, "1", "x"), (3, "2", "z")]
+        assert broken(read)[0] == (2, "bad_columns")
+
+
+def test_two_quotes_that_are_never_closed_do_not_swallow_the_records_between(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'a,b,c\n1,"x,i\n2,y,j\n3,"z,k\n4,w,l\n')
+    assert rows(read) == [(2, "2", "y", "j"), (4, "4", "w", "l")]
+    assert broken(read) == [(1, "unclosed_quote"), (3, "unclosed_quote")]
+
+
+def test_values_that_begin_or_end_with_what_separates_values_are_whole(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'\xef\xbb\xbf"a","b"\n",x,","\ny\n"\n"",""""\n"""q"" r","s ""t"""\n')
+    assert rows(read) == [(1, ",x,", "\ny\n"), (2, "", '"'), (3, '"q" r', 's "t"')]
+    assert broken(read) == []
+
+
+def test_a_row_that_is_neither_utf8_nor_whole_is_set_aside_without_a_traceback(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    read = reading(tmp_path, b"a,b\n1,caf\xe9,3\n2,x\n")
+    assert rows(read) == [(2, "2", "x")]
+    assert broken(read) == [(1, "bad_columns")]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"PK\x03\x04\x14\x00",
+        b"BZh91AY&SY",
+        b"\xfd7zXZ\x00",
+        b"\x89PNG\r\n\x1a\n",
+        b"SQLite format 3\x00",
+        gzip.compress(gzip.compress(b"a,b\n1,2\n")),
+        "a,b\n1,2\n".encode("utf-16-le"),
+        "a,b\n1,2\n".encode("utf-32"),
+    ],
+)
+def test_what_is_no_text_is_refused_by_name(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(IngestError, match="file: no CSV, JSON or Parquet, and no text"):
+        reading(tmp_path, data)
+
+
+def test_columns_whose_names_differ_in_case_alone_are_kept_apart(tmp_path: Path) -> None:
+    assert reading(tmp_path, b"a,A,b\n1,2,3\n").columns == ("a", "A_2", "b")
+
+
+def test_parquet_may_have_a_name_twice(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    pq.write_table(pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"]), path)
+    assert read(path, "file", max_record_bytes=1000).columns == ("a", "a_2")
+
+
+def test_half_a_character_in_json_becomes_a_replacement(tmp_path: Path) -> None:
+    record = b'{"a": "cut \\ud83d", "b": "\\ud83d\\ude00"}'
+    for data in (record, b"[" + record + b"]", record + b"\n" + record + b"\n"):
+        assert '"cut \ufffd", "b": "\U0001f600"' in reading(tmp_path, data).rows["record"][0].as_py()
+
+
+def test_json_lines_may_begin_with_a_broken_one(tmp_path: Path) -> None:
+    read = reading(tmp_path, b'{"a": oops\n{"a": 2}\n{"a": 3}\n')
+    assert read.count == 3
+    assert broken(read) == [(1, "bad_json")]
+
+
+def test_json_that_is_nested_beyond_reason_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(IngestError, match="neither a JSON document nor JSON lines"):
+        reading(tmp_path, b"[" * 100_000)
