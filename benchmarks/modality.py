@@ -85,7 +85,8 @@ def measure(world: ProofWorld, told: Told, seed: int) -> Iterator[tuple[str, np.
     columns["scalars"] = np.column_stack([world.scalars, simple_descriptors(world)])[split.first :]
     columns["all"] = np.column_stack([columns[name] for name in VARIANTS[:-1]])
     test, known = outcomes[split.origin :], outcomes[: split.origin].mean()
-    forecasts = {name: _boost(columns[name], outcomes[split.first :], split.origin - split.first) for name in VARIANTS}
+    later, fitted = outcomes[split.first :], split.origin - split.first
+    forecasts = {name: _boost(columns[name], later, fitted, known) for name in VARIANTS}
     forecasts["reachable"] = world.effect(told, seed)[split.origin :]
     for name, forecast in forecasts.items():
         yield name, np.column_stack([(test - forecast) ** 2, (test - known) ** 2])
@@ -116,10 +117,12 @@ def simple_descriptors(world: ProofWorld) -> np.ndarray:
     return np.array(rows)
 
 
-def _boost(columns: np.ndarray, outcomes: np.ndarray, fitted: int) -> np.ndarray:
-    """Forecasts of the rows after `fitted` by a booster on those before; as many trees as do best on the latest of these.
+def _boost(columns: np.ndarray, outcomes: np.ndarray, fitted: int, known: float) -> np.ndarray:
+    """Forecasts of the rows after `fitted` by a booster on those before; the latest of these say how many trees.
 
-    No tree at all is the mean: a variant that tells nothing may say so.
+    The fewest whose error is within a standard error of the least one (Breiman et al. 1984, the one-standard-error rule; of
+    the paired difference here), for the least of 200 errors is often that of trees that have learned noise. No tree at all is
+    the `known` mean: a variant that tells nothing may say so.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -129,8 +132,10 @@ def _boost(columns: np.ndarray, outcomes: np.ndarray, fitted: int) -> np.ndarray
     )
     booster.fit(columns[:chosen], outcomes[:chosen])
     stages = [np.full(len(columns) - chosen, outcomes[:chosen].mean()), *booster.staged_predict(columns[chosen:])]
-    errors = [((stage[: fitted - chosen] - outcomes[chosen:fitted]) ** 2).mean() for stage in stages]
-    return np.asarray(stages[int(np.argmin(errors))][fitted - chosen :])
+    errors = np.array([(stage[: fitted - chosen] - outcomes[chosen:fitted]) ** 2 for stage in stages])
+    more = errors - errors[errors.mean(axis=1).argmin()]
+    fewest = int(np.argmax(more.mean(axis=1) <= more.std(axis=1, ddof=1) / np.sqrt(fitted - chosen)))
+    return np.asarray(stages[fewest][fitted - chosen :]) if fewest else np.full(len(columns) - fitted, known)
 
 
 def r2(errors: np.ndarray) -> tuple[float, float, float]:
