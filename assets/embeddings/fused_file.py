@@ -44,7 +44,8 @@ def read_fused(path: Path) -> tuple[list[str], Vectors]:
     except FileNotFoundError:
         raise FusedFileError(f"{path}: there is no such file") from None
     except Exception as error:  # torch raises whatever the bytes lead to
-        raise FusedFileError(f"{path}: not a file of fused vectors: {str(error).splitlines()[0]}") from error
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise FusedFileError(f"{path}: not a file of fused vectors: {first}") from error
     if not isinstance(content, dict) or set(content) != {"ids", "fused"}:
         raise FusedFileError(f'{path}: expected {{"ids": [...], "fused": Tensor[n, d]}}')
     ids, fused = content["ids"], content["fused"]
@@ -52,6 +53,8 @@ def read_fused(path: Path) -> tuple[list[str], Vectors]:
         raise FusedFileError(f"{path}: ids must be a list of strings")
     if not isinstance(fused, torch.Tensor) or not fused.is_floating_point():
         raise FusedFileError(f"{path}: fused must be a tensor of floating-point numbers")
+    if fused.layout != torch.strided or fused.is_nested or fused.is_meta:
+        raise FusedFileError(f"{path}: fused must be a dense tensor with its numbers; save fused.to_dense()")
     return ids, _checked(path, ids, fused.detach().float().numpy())
 
 

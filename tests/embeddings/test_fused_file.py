@@ -55,11 +55,18 @@ def test_what_does_not_fit_is_neither_written_nor_read(tmp_path: Path, ids: Any,
         ({"ids": [1], "fused": torch.ones(1, 2)}, "ids must be a list of strings"),
         ({"ids": ["a"], "fused": [[1.0]]}, "must be a tensor"),
         ({"ids": ["a"], "fused": torch.ones(1, 2, dtype=torch.int64)}, "must be a tensor of floating-point"),
+        ({"ids": ["a"], "fused": torch.ones(1, 2).to_sparse()}, "must be a dense tensor"),
     ],
 )
 def test_other_contents_are_refused(tmp_path: Path, content: Any, message: str) -> None:
     torch.save(content, tmp_path / "fused.pt")
     with pytest.raises(FusedFileError, match=message):
+        read_fused(tmp_path / "fused.pt")
+
+
+def test_an_empty_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "fused.pt").touch()
+    with pytest.raises(FusedFileError, match="not a file of fused vectors: EOFError"):
         read_fused(tmp_path / "fused.pt")
 
 
