@@ -165,7 +165,7 @@ def ingest(
             continue
         results.append(result)
         if not json_:
-            people.print(_landing_line(path, result))
+            people.print(_landing_line(path, result), markup=False)
     leave(warehouse.home, results)
     if json_ and (results or not refused):
         print_json([vars(result) for result in results])
@@ -202,7 +202,7 @@ def _ingest_media(
         )
         done.append(result)
         if not json_:
-            people.print(f"{folder}: " + ", ".join(f"{name} {value}" for name, value in result.items()))
+            people.print(f"{folder}: " + ", ".join(f"{name} {value}" for name, value in result.items()), markup=False)
     if json_:
         print_json(done)
 
@@ -632,7 +632,7 @@ def quarantine_replay(
         print_json([vars(result) for result in results])
     else:
         for result in results:
-            people.print(_landing_line(Path(result.names[0]), result))
+            people.print(_landing_line(Path(result.names[0]), result), markup=False)
 
 
 @app.command()
@@ -673,16 +673,28 @@ def sql(
     json_: JsonOption = False,
 ) -> None:
     """Query the warehouse."""
+    import duckdb
     import pyarrow.csv
 
     warehouse, _ = opened(home)
+    if not duckdb.extract_statements(query):
+        raise UsageError("there is no query in it; write one, such as SELECT count(*) FROM raw.snapshots")
     result = warehouse.query(query)
+    result = result.rename_columns(_told_apart(result.column_names))
     if json_:
         print_json(result.to_pylist())
     elif csv:
         pyarrow.csv.write_csv(result, sys.stdout.buffer)
     else:
         print_table(result.to_pylist())
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """Names of columns, each once: those of a row object may not hide each other."""
+    apart: list[str] = []
+    for position, name in enumerate(names, 1):
+        apart.append(f"{name}_{position}" if name in apart else name)
+    return apart
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as RichTable
 
 from resources.settings import Settings, default_home, load_settings
@@ -61,9 +62,11 @@ def print_table(rows: Iterable[Mapping[str, Any]], title: str | None = None) -> 
     if not listed:
         Console().print(f"{title + ': ' if title else ''}nothing")
         return
-    shown = RichTable(title=title, title_justify="left", header_style="bold")
+    shown = RichTable(title=title and escape(title), title_justify="left", header_style="bold")
     for name, value in listed[0].items():
-        shown.add_column(str(name), justify="right" if isinstance(value, int | float) else "left", overflow="fold")
+        shown.add_column(
+            escape(str(name)), justify="right" if isinstance(value, int | float) else "left", overflow="fold"
+        )
     for row in listed:
         shown.add_row(*(_cell(value) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else 160).print(shown)
@@ -76,4 +79,4 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:,.4g}" if math.isfinite(value) else ""
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -498,9 +498,11 @@ def load_settings(home: Path) -> Settings:
     own = home / "upswell.yaml"
     if own.exists():
         try:
-            loaded = yaml.load(own.read_text(), Loader=YAML_LOADER) or {}
-        except yaml.YAMLError as error:
+            loaded = yaml.load(own.read_text(encoding="utf-8"), Loader=YAML_LOADER) or {}
+        except (yaml.YAMLError, ValueError) as error:  # a date that there is not, or no UTF-8
             raise SettingsError(f"{own}: not YAML: {error}") from error
+        except OSError as error:
+            raise SettingsError(f"{own}: cannot be read ({error.strerror}); it has to be a file of settings") from error
         if not isinstance(loaded, dict):
             raise SettingsError(f"{own}: expected a mapping of settings, such as `start: 2024-01-01`")
         values = _override(values, loaded, own)
@@ -521,7 +523,7 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
             raise SettingsError(f"{path}: {key}: expected a mapping such as in {SHIPPED.name}, got {loaded[key]!r}")
     targets = {**shipped["targets"], **(loaded.get("targets") or {})}
     evaluation = {**shipped["evaluation"], **(loaded.get("evaluation") or {})}
-    if "cutoffs" in loaded and "cutoffs" not in (loaded.get("evaluation") or {}):
+    if isinstance(loaded.get("cutoffs"), list) and "cutoffs" not in (loaded.get("evaluation") or {}):
         evaluation["cutoffs"] = [cutoff for cutoff in evaluation["cutoffs"] if cutoff in loaded["cutoffs"]] or loaded[
             "cutoffs"
         ]
@@ -531,7 +533,9 @@ def _override(shipped: dict[str, Any], loaded: dict[str, Any], path: Path) -> di
             raise SettingsError(f"{path}: language.{name}: expected a mapping such as in {SHIPPED.name}, got {own!r}")
         language[name] = {**choice, **own}
     training = {**shipped["training"], **(loaded.get("training") or {})}
-    training["trigger"] = {**shipped["training"]["trigger"], **((loaded.get("training") or {}).get("trigger") or {})}
+    if not isinstance(trigger := training.get("trigger") or {}, dict):
+        raise SettingsError(f"{path}: training.trigger: expected a mapping such as in {SHIPPED.name}, got {trigger!r}")
+    training["trigger"] = {**shipped["training"]["trigger"], **trigger}
     return {
         **shipped,
         **loaded,
@@ -547,7 +551,8 @@ def _explain(path: Path, error: ValidationError) -> str:
     lines = []
     for problem in error.errors():
         where = ".".join(str(part) for part in problem["loc"] if not str(part).endswith("Target")) or "settings"
-        line = f"{path}: {where}: {problem['msg']} (got {problem['input']!r})"
+        got = f" (got {problem['input']!r})" if problem["loc"] else ""  # else it is all of the settings
+        line = f"{path}: {where}: {problem['msg']}{got}"
         lines.append(line if len(line) < 400 else line[:400] + "...")
     return "\n".join(dict.fromkeys(lines))
 

@@ -201,6 +201,8 @@ def parse(document: Mapping[str, Any], where: str) -> Adapter:
     if anchor not in ("published_at", "first_seen_at"):
         raise IngestError(where, f"{anchor!r} is no anchor; write published_at or first_seen_at", field="anchor")
     fields = {}
+    if not isinstance(document.get("fields", {}), dict):
+        raise IngestError(where, "expected a mapping from fields to columns", field="fields")
     for name, choices in document.get("fields", {}).items():
         if name not in FIELDS_OF[kind]:
             raise IngestError(where, f"no field of {kind}; there are {', '.join(FIELDS_OF[kind])}", field=name)
@@ -231,19 +233,40 @@ def _personal(declared: Mapping[str, Any], where: str) -> dict[str, Concealment]
     return dict(declared)
 
 
-def _choice(name: str, declared: str | Mapping[str, Any], where: str) -> Choice:
+def _choice(name: str, declared: Any, where: str) -> Choice:
     default = DEFAULT_PARSERS.get(name, "text")
     if isinstance(declared, str):
         column, _, parser = declared.rpartition(" | ")
         choice = Choice("column", column, parser.strip()) if column else Choice("column", declared, default)
     else:
-        origin: Origin = next((key for key in ("column", "envelope", "file_name") if key in declared), "column")
-        choice = Choice(origin, declared[origin], declared.get("parse", default), float(declared.get("shift_h", 0)))
+        choice = _placed(name, declared, default, where)
     if choice.parser not in parser_names():
         raise IngestError(
             where, f"no parser {choice.parser!r}; there are {', '.join(sorted(parser_names()))}", field=name
         )
     return choice
+
+
+def _placed(name: str, declared: Any, default: str, where: str) -> Choice:
+    """A choice that says where its value is: in a column, around the records, or in the file's name."""
+    origins: list[Origin] = [origin for origin in get_args(Origin) if isinstance(declared, dict) and origin in declared]
+    if len(origins) != 1 or not isinstance(declared[origins[0]], str):
+        raise IngestError(
+            where,
+            f"{declared!r} names no place; write COLUMN, or one of column, envelope, file_name with its name",
+            field=name,
+        )
+    try:
+        if origins[0] == "file_name" and not re.compile(declared["file_name"]).groups:
+            raise IngestError(where, f"{declared['file_name']!r} has no group (...) around the value", field=name)
+        shift = float(declared.get("shift_h", 0))
+    except (re.error, TypeError) as error:
+        raise IngestError(where, f"{declared!r}: {error}", field=name) from error
+    except IngestError:
+        raise
+    except ValueError as error:
+        raise IngestError(where, f"shift_h: {error}; write hours", field=name) from error
+    return Choice(origins[0], declared[origins[0]], declared.get("parse", default), shift)
 
 
 def _load(folder: Path) -> dict[str, Adapter]:
@@ -258,8 +281,10 @@ def _parsed(files: tuple[tuple[Path, int], ...]) -> dict[str, Adapter]:
     for path, _ in files:
         try:
             document = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # a date that there is not, or no UTF-8
             raise IngestError(path, f"not YAML: {error}") from error
+        if not isinstance(document, dict):
+            raise IngestError(path, "expected a mapping with `anchor` and `fields`; see docs/add-a-source.md")
         found[path.stem] = parse({"name": path.stem, **document}, str(path))
     return found
 

@@ -14,12 +14,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from assets.raw.adapters import COUNTS, DEFAULT_PARSERS, FIELDS, FIELDS_OF, Adapter, Choice, parsers_sql
+from assets.raw.adapters import DEFAULT_PARSERS, FIELDS, FIELDS_OF, Adapter, Choice, parsers_sql
 from assets.raw.errors import IngestError
 from assets.raw.readers import RECORD, Reading
 from warehouse.connection import scratch
 from warehouse.contracts import quoted
-from warehouse.landings import Kind
+from warehouse.landings import COUNTS, Kind
 
 _SAMPLE = 1000
 _SURE = 0.8

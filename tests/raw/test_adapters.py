@@ -228,6 +228,27 @@ def test_a_wrong_adapter_file_is_refused_by_name(house: House) -> None:
         house.take("a.csv", "video_id,shown\nx,1\n", source="mine")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "- a",
+        "anchor: 2025-13-01",
+        "anchor: published_at\nfields: 5",
+        "anchor: published_at\nfields: {video_id: 5}",
+        "anchor: published_at\nfields: {video_id: {parse: id}}",
+        "anchor: published_at\nfields: {observed_at: {file_name: '(', parse: time}}",
+        "anchor: published_at\nfields: {observed_at: {file_name: 'day', parse: time}}",
+        "anchor: published_at\nfields: {observed_at: {column: seen, shift_h: seven}}",
+    ],
+)
+def test_an_adapter_file_of_another_form_is_refused_by_name(house: House, text: str) -> None:
+    (house.home / "adapters").mkdir()
+    (house.home / "adapters" / "mine.yaml").write_text(text)
+    with pytest.raises(IngestError, match=r"mine\.yaml"):
+        house.take("a.csv", "video_id,views\nx,1\n", source="mine")
+
+
 def test_a_home_may_have_adapters_of_its_own(house: House) -> None:
     (house.home / "adapters").mkdir()
     (house.home / "adapters" / "mine.yaml").write_text(

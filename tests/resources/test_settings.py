@@ -156,11 +156,31 @@ def test_errors_name_the_file_and_the_field(tmp_path: Path, text: str, field: st
         "just text",
         "targets: [a]",
         "evaluation: all",
+        "training: {trigger: 5}",
+        "cutoffs: 5",
+        "start: 2025-13-01",
     ],
 )
 def test_a_file_of_another_form_is_a_settings_error(tmp_path: Path, text: str) -> None:
     with pytest.raises(SettingsError, match=r"upswell\.yaml"):
         load_settings(write(tmp_path, text))
+
+
+def test_what_is_no_text_or_no_file_is_a_settings_error(tmp_path: Path) -> None:
+    own = tmp_path / "upswell.yaml"
+    own.write_bytes(b"start: \xff\xfe")
+    with pytest.raises(SettingsError, match=r"upswell\.yaml"):
+        load_settings(tmp_path)
+    own.unlink()
+    own.mkdir()
+    with pytest.raises(SettingsError, match=r"upswell\.yaml"):
+        load_settings(tmp_path)
+
+
+def test_an_error_of_all_settings_does_not_repeat_them(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(tmp_path, "evaluation: {cutoffs: [5h]}"))
+    assert "(got" not in str(caught.value)
 
 
 def test_a_cutoff_that_reaches_the_horizon_is_refused(tmp_path: Path) -> None:
