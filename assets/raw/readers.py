@@ -313,10 +313,10 @@ def _quoted_well(source: Path | bytes, delimiter: str) -> bool:
 
     separators = np.zeros(256, dtype=bool)
     separators[[ord(delimiter), ord("\r"), ord("\n")]] = True
-    runs = openers = closers = 0
+    seen, plain = 0, True
     with _view(source) as view:
         at = 3 if view[:3] == b"\xef\xbb\xbf" else 0
-        while at < len(view):
+        while plain and at < len(view):
             end = view.rfind(b"\n", at, at + _PART) + 1 or min(at + _PART, len(view))
             part = np.frombuffer(b"\n" + view[at:end] + b"\n", dtype=np.uint8)
             marks = np.flatnonzero(part == ord('"'))
@@ -324,11 +324,13 @@ def _quoted_well(source: Path | bytes, delimiter: str) -> bool:
                 last = np.append(np.diff(marks) > 1, True)
                 first = np.roll(last, 1)
                 odd = (marks[last] - marks[first]) % 2 == 0  # doubled ones come in pairs
-                runs += int(odd.sum())
-                openers += int(separators[part[marks[first][odd] - 1]].sum())
-                closers += int(separators[part[marks[last][odd] + 1]].sum())
+                opens = separators[part[marks[first][odd] - 1]]
+                closes = separators[part[marks[last][odd] + 1]]
+                turn = (np.arange(len(opens)) + seen) % 2 == 0
+                plain = bool(((opens == turn) & (closes != turn)).all())
+                seen += len(opens)
             at = end
-        return (runs == 2 * openers == 2 * closers) or _pairs(view, delimiter)
+        return (plain and seen % 2 == 0) or _pairs(view, delimiter)
 
 
 def _pairs(text: "bytes | mmap.mmap", delimiter: str) -> bool:

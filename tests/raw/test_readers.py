@@ -159,6 +159,9 @@ def test_two_quotes_that_are_never_closed_do_not_swallow_the_records_between(tmp
     read = reading(tmp_path, b'a,b,c\n1,"x,i\n2,y,j\n3,"z,k\n4,w,l\n')
     assert rows(read) == [(2, "2", "y", "j"), (4, "4", "w", "l")]
     assert broken(read) == [(1, "unclosed_quote"), (3, "unclosed_quote")]
+    read = reading(tmp_path, b'a,b,c\n0,5",h\n1,"x,i\n2,y,j\n')  # what only looks like an end, and then a beginning
+    assert rows(read) == [(1, "0", '5"', "h"), (3, "2", "y", "j")]
+    assert broken(read) == [(2, "unclosed_quote")]
 
 
 def test_values_that_begin_or_end_with_what_separates_values_are_whole(tmp_path: Path) -> None:
