@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from assets.language.emotion_model.decide import fit_decisions
+from assets.language.emotion_model.examples import ExamplesError
+from assets.language.emotion_model.fit import fit
 from assets.language.emotion_model.metrics import f1_of
 from assets.language.emotion_model.network_fit import FittedNetwork, fit_network, label_weights
 from assets.language.emotion_model.recipe import Recipe
@@ -48,6 +50,11 @@ def keep(fitted: FittedNetwork | Baseline, folder: Path, kind: str, logits: np.n
     decisions = fit_decisions(logits, DEV.truth, 0.0)
     seal(folder, Manifest.model_validate({"kind": kind, "name": "m", "labels": LABELS, "decisions": decisions} | given))
     return folder
+
+
+def test_a_dev_file_of_training_texts_is_told_as_such() -> None:
+    with pytest.raises(ExamplesError, match=r"384 training and 0 dev texts.*because they are also in train: 80\)"):
+        fit(Recipe(model="tfidf"), TRAIN, TRAIN.take(slice(80)), 0, FitRun())
 
 
 def test_it_learns_what_words_decide(fitted: FittedNetwork) -> None:

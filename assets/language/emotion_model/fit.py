@@ -91,6 +91,7 @@ def fit(recipe: Recipe, train: Examples, dev: Examples, seed: int, run: FitRun) 
     if len(train) < MIN_TRAIN or len(dev) < MIN_DEV:
         raise ExamplesError(
             f"{len(train)} training and {len(dev)} dev texts; an emotion model needs {MIN_TRAIN} and {MIN_DEV}"
+            f" (dev texts left out because they are also in train: {int(seen.sum())})"
         )
     train = with_twins(train, [dev], rewrites_of(recipe), seed)
     if recipe.model == BASELINE:
