@@ -571,6 +571,8 @@ def report(home: HomeOption = None, json_: JsonOption = False) -> None:
     from orchestration.runs import Runs
 
     runs = Runs(use_home(home))
+    if not runs.home.warehouse.query("SELECT 1 FROM evaluations.predictions LIMIT 1").num_rows:
+        raise UsageError("there are no forecasts to report on yet; run upswell run, or upswell evaluate")
     runs.execute("evaluation")
     path = latest_report(runs.home.warehouse)
     print_json({"report": path}) if json_ else typer.echo(path)

@@ -1,4 +1,4 @@
-"""What people wrote is printed as they wrote it: brackets in titles and file names are no markup."""
+"""Texts and homes that a first day brings: brackets in titles and file names, no query, nothing to report on."""
 
 import json
 from pathlib import Path
@@ -29,3 +29,11 @@ def test_sql_tells_columns_of_one_name_apart_and_wants_a_query(upswell: Upswell,
     for query in ("", ";", "/* nothing */"):
         said = upswell("sql", query, *home)
         assert (said.code, said.err.splitlines()[0][:30]) == (2, "upswell: there is no query in ")
+
+
+def test_a_report_on_nothing_is_one_line(upswell: Upswell, tmp_path: Path) -> None:
+    said = upswell("report", "--home", str(tmp_path / "home"))
+    assert (said.code, said.out) == (2, "")
+    assert said.err.splitlines() == [
+        "upswell: there are no forecasts to report on yet; run upswell run, or upswell evaluate"
+    ]
