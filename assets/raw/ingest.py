@@ -688,7 +688,9 @@ def _choose(reading: Reading, name: str, order: _Order, home: Path, records: tup
     if found is None and order.kind not in (None, "videos"):
         readers_of = [each.name for each in known.values() if each.kind == order.kind]
         raise IngestError(
-            name, f"no adapter of {order.kind} recognises it; say --source NAME of {', '.join(readers_of)}"
+            name,
+            f"no adapter of {order.kind} recognises it; say --source NAME of {', '.join(readers_of)}, or write an adapter "
+            "for its columns (docs/add-a-source.md)",
         )
     if found is None and order.source != "auto" and not order.mapping:
         found = adapters.adapter(order.source, home)

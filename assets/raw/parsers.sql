@@ -35,21 +35,27 @@ CREATE OR REPLACE MACRO is_whole(d) AS d >= 0 AND d < 1e15 AND abs(d - round(d))
 CREATE OR REPLACE MACRO whole_count(d) AS
     CASE WHEN is_whole(d) THEN CAST(round(d) AS BIGINT) END;
 CREATE OR REPLACE MACRO written_digits(x) AS
-    CASE WHEN regexp_full_match(x, '[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?') THEN replace(x, ',', '')
+    CASE WHEN regexp_full_match(x, '[0-9]{1,3}(,[0-9]{3})+([.][0-9]+)?|[0-9]{1,2}(,[0-9]{2})+,[0-9]{3}') THEN replace(x, ',', '')
          WHEN regexp_full_match(x, '[0-9]{1,3}([.][0-9]{3}){2,}') THEN replace(x, '.', '')
          WHEN regexp_full_match(x, '[0-9]{1,3}([ \x{00A0}\x{202F}][0-9]{3})+') THEN regexp_replace(x, '[^0-9]', '', 'g')
          WHEN regexp_full_match(x, '[0-9]+,[0-9]{1,2}') THEN replace(x, ',', '.')
          ELSE x END;
--- "541.2K", "1,234 views": digits, a scale, a word. list_transform([x], f)[1] is f(x) with x computed once: a macro that
+-- "541.2K", "1,2 Tr", "1,234 views": digits, a scale, a word. A scale that means different numbers in different languages
+-- ("mil", "T") is none. list_transform([x], f)[1] is f(x) with x computed once: a macro that
 -- names its argument twice computes it twice.
 CREATE OR REPLACE MACRO scaled_count(part) AS
     whole_count(round(try_cast(written_digits(part.digits) AS DOUBLE)
-        * CASE part.scale WHEN 'k' THEN 1e3 WHEN 'm' THEN 1e6 WHEN 'b' THEN 1e9 ELSE 1 END,
+        * CASE WHEN part.scale = '' THEN 1
+               WHEN list_contains(['k', 'n', 'tsd', 'тыс', '천'], part.scale) THEN 1e3
+               WHEN list_contains(['万', '萬', '만'], part.scale) THEN 1e4
+               WHEN list_contains(['m', 'tr', 'mio', 'mln', 'млн'], part.scale) THEN 1e6
+               WHEN list_contains(['億', '亿', '억'], part.scale) THEN 1e8
+               WHEN list_contains(['b', 'tỷ', 'mrd'], part.scale) THEN 1e9 END,
         CASE WHEN part.scale = '' THEN 6 ELSE 0 END));
 CREATE OR REPLACE MACRO written_count(x) AS
     list_transform(
         [regexp_extract(lower(trim(x)),
-            '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*([kmb]?)\s*(views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$',
+            '^([0-9][0-9., \x{00A0}\x{202F}]*?)\s*(?:(k|mio|mln|mrd|m|b|n|tr|tỷ|tsd|тыс|млн|[천万萬만億亿억])[.]?)?\s*(views?|likes?|comments?|shares?|saves?|videos?|subscribers?|followers?|plays?)?$',
             ['digits', 'scale', 'word'])],
         lambda part: CASE WHEN regexp_full_match(lower(trim(x)), 'no (views|likes|comments)') THEN 0 ELSE scaled_count(part) END)[1];
 CREATE OR REPLACE MACRO cheap_count(x) AS
