@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.csv
 import pyarrow.parquet
 
@@ -273,9 +274,17 @@ def _read_csv_quickly(source: Path | bytes, delimiter: str, max_record_bytes: in
         return None
     if table.num_columns != len(header) or any(not pa.types.is_string(kind) for kind in table.schema.types):
         return None
+    if not _short(table, max_record_bytes):
+        return None
     return Reading(
         "csv", _numbered(table.rename_columns(list(header)), [row.row_number for row in broken]), header, broken
     )
+
+
+def _short(table: pa.Table, most: int) -> bool:
+    """Whether no record can be longer than `most` bytes: the longest values of its columns are not, together."""
+    longest = [pyarrow.compute.max(pyarrow.compute.binary_length(column)).as_py() or 0 for column in table.columns]
+    return sum(longest) + len(longest) <= most
 
 
 def _why_columns(text: str) -> str:

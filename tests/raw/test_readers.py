@@ -77,6 +77,14 @@ def test_a_record_over_the_limit_is_set_aside_and_the_next_is_read(tmp_path: Pat
     assert len(read.broken[0].text) < 2000
 
 
+@pytest.mark.parametrize("size", [997, 998, 1500, 1900])
+def test_the_limit_is_exact(tmp_path: Path, size: int) -> None:
+    read = reading(tmp_path, b"a,b\n1," + b"z" * size + b"\n3,4\n", limit=1000)
+    kept = [(1, "1", "z" * size)] if size == 997 else []  # with "1," and the end of the line a thousand bytes
+    assert rows(read) == [*kept, (2, "3", "4")]
+    assert broken(read) == ([] if kept else [(1, "record_too_large")])
+
+
 def test_a_line_of_64_mb_under_the_default_limit(tmp_path: Path) -> None:
     read = reading(tmp_path, b"a,b\n1,2\n" + b"z" * (64 << 20) + b"\n3,4\n", limit=16 << 20)
     assert rows(read) == [(1, "1", "2"), (3, "3", "4")]
