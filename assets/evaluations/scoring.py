@@ -26,7 +26,8 @@ def evaluate(predictions: pd.DataFrame, task: Task, seed: int = 0) -> pd.DataFra
     """Figures of all forecasters of one source, target and cutoff: rows of `evaluations.metrics`.
 
     Per origin and pooled over all of them (origin `all`, whose n_train is the mean); slices of the pooled time split. A random split
-    has pooled figures only. A figure that has no meaning has no row.
+    has pooled figures only. A figure that has no meaning has no row. A forecaster that could not run at every origin, as one that
+    reads content before any was fitted, is pooled over its own, beside the naive forecasters there.
 
     Raises:
         ValueError: The forecasters did not forecast the same rows.
@@ -56,20 +57,34 @@ def by_forecaster(group: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each forecaster, in one order.
 
     Raises:
-        ValueError: They are not the same videos.
+        ValueError: They are not the same videos at an origin.
     """
     ordered = group.sort_values(["forecaster", "origin", "video_id"], kind="stable")
     parts = {str(name): part for name, part in ordered.groupby("forecaster", sort=True)}
-    first = next(iter(parts.values()))
+    most = max(parts.values(), key=len)
     for name, part in parts.items():
-        if not np.array_equal(part["video_id"].to_numpy(dtype=object), first["video_id"].to_numpy(dtype=object)):
+        if not np.array_equal(_videos(part), _videos(_at(most, part))):
             raise ValueError(f"{name} did not forecast the same videos as the others")
     return parts
 
 
+def _at(rows: pd.DataFrame, origins_of: pd.DataFrame) -> pd.DataFrame:
+    """Rows at the origins of others."""
+    return rows[rows["origin"].isin(origins_of["origin"].unique())]
+
+
+def _videos(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    return rows["video_id"].to_numpy(dtype=object)
+
+
 def best_naive(parts: dict[str, pd.DataFrame], task: Task) -> Vector | None:
-    """Losses of the naive forecaster with the smallest mean loss, or None."""
-    naive = [losses(parts[name], task) for name in naive_for(task) if name in parts]
+    """Losses of the naive forecaster with the smallest mean loss, or None where there is none.
+
+    Args:
+        parts: The rows of each naive forecaster, of the same videos in the same order.
+        task: What is forecast.
+    """
+    naive = [losses(rows, task) for rows in parts.values()]
     return min(naive, key=lambda loss: float(loss.mean())) if naive else None
 
 
@@ -91,11 +106,15 @@ def _group(
 ) -> list[dict[str, Any]]:
     """Rows of one group of forecasts; intervals where it is no slice."""
     parts = by_forecaster(group)
-    naive = best_naive(parts, task)
-    blocks = blocks_of(next(iter(parts.values())), seed) if slice_name == POOLED else None
-    per_origin = group.groupby("origin")["n_train"].first()
+    beside: dict[tuple[Any, ...], tuple[Vector | None, Blocks | None]] = {}
     rows = []
     for forecaster, part in parts.items():
+        origins = tuple(part["origin"].unique())
+        if origins not in beside:
+            same = {name: _at(parts[name], part) for name in naive_for(task) if name in parts}
+            blocks = blocks_of(part, seed) if slice_name == POOLED else None
+            beside[origins] = best_naive(same, task), blocks
+        naive, blocks = beside[origins]
         figures = _figures(part, task, naive)
         intervals = dict(_intervals(part, task, naive, blocks)) if blocks is not None and blocks.usable else {}
         first = part.iloc[0]
@@ -107,6 +126,7 @@ def _group(
             "slice": slice_name,
             "slice_value": slice_value,
         }
+        per_origin = part.groupby("origin")["n_train"].first()
         counts = {"n_train": round(float(per_origin.mean())), "n_test": len(part)}
         for name, value in figures.items():
             if value is not None and np.isfinite(value):

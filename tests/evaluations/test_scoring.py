@@ -110,6 +110,26 @@ def test_forecasters_of_different_rows_are_not_compared(predictions, settings):
         evaluate(lost, Task.of(settings, "log_views_7d", "24h"))
 
 
+def test_a_forecaster_that_missed_an_origin_is_pooled_over_its_own(predictions, figures, settings):
+    late = predictions["origin"] == predictions["origin"].max()
+    early = (predictions["forecaster"] == "ridge") & (predictions["split"] == "time") & ~late
+    found = evaluate(predictions[~early], Task.of(settings, "log_views_7d", "24h"))
+    last = predictions[late & (predictions["split"] == "time")]
+    own = last[last["forecaster"] == "ridge"]
+    loss = {name: (rows["point"] - rows["value"]).abs().mean() for name, rows in last.groupby("forecaster", sort=True)}
+    naive = min(loss["global_mean"], loss["growth_curve"])
+    pooled = {"forecaster": "ridge", "split": "time", "origin": "all"}
+    assert value(found, **pooled, metric="mae") == pytest.approx(loss["ridge"])
+    assert value(found, **pooled, metric="skill") == pytest.approx(1 - loss["ridge"] / naive)
+    told = found[(found["forecaster"] == "ridge") & (found["origin"] == "all") & (found["split"] == "time")]
+    assert set(told.loc[told["slice"] == "all", "n_test"]) == {len(own)}
+    assert set(told.loc[told["slice"] == "all", "n_train"]) == {own["n_train"].iloc[0]}
+    others = found["forecaster"] != "ridge"
+    pd.testing.assert_frame_equal(
+        found[others].reset_index(drop=True), figures[figures["forecaster"] != "ridge"].reset_index(drop=True)
+    )
+
+
 def test_leaderboard_rows(figures):
     rows = leaderboard(figures)
     assert all(tuple(row) == KEYS for row in rows)
