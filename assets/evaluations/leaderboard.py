@@ -22,9 +22,10 @@ def leaderboard(figures: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows of `upswell evaluate --json`, from rows of `evaluations.metrics`.
 
     One row per source, target, cutoff, forecaster, split and origin (a date, and `all` pooled); None where a figure does not apply. In
-    order of cell, split, origin and loss.
+    order of cell, split, origin and loss; a forecaster that missed an origin comes after those pooled over all of them.
     """
     whole = figures[figures["slice"] == POOLED]
+    most = whole.groupby([*CELL, "split", "origin"])["n_test"].max()
     champions = champions_of(whole)
     rows = []
     for key, group in whole.groupby(list(KEY), sort=True):
@@ -33,7 +34,8 @@ def leaderboard(figures: pd.DataFrame) -> list[dict[str, Any]]:
         row = named | {"n_train": int(group["n_train"].iloc[0]), "n_test": int(group["n_test"].iloc[0])}
         row |= {name: _number(values.get(name)) for name in FIGURES}
         row["champion"] = champions.get(tuple(named[name] for name in CELL)) == named["forecaster"]
-        rows.append((*(named[name] for name in (*CELL, "split", "origin")), _loss(values), named["forecaster"], row))
+        place = tuple(named[name] for name in (*CELL, "split", "origin"))
+        rows.append((*place, row["n_test"] < most[place], _loss(values), named["forecaster"], row))
     return [row for *_, row in sorted(rows, key=lambda entry: entry[:-1])]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from assets.evaluations import report_figures as figures
 from assets.evaluations import report_words as words
 from assets.evaluations.report_figures import Series
-from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, groups_of, numeral
+from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, figure_heads, groups_of, numeral
 from assets.language.emotions import EMOTIONS
 from assets.language.measures import MEASURES
 from assets.language.texts import TEXTS, texts_of
@@ -93,13 +93,14 @@ def _over_cutoffs(warehouse: Warehouse, sources: Sequence[str]) -> list[Part]:
 
 
 def _added(board: Board) -> list[Part]:
-    """The default with and without words, on the same test rows."""
+    """The default with and without words, on the same test rows but where one missed an origin."""
     rows, drawings = [], []
     for cell in board.evidence.cells:
         present = [name for name in VARIANTS if name in board.forecasters(cell)]
         for name in ("hist_gradient_boosting", *present) if present else ():
-            told = [Text(f"{board.title(cell[:2])} at {cell[2]}", class_="name"), Text(name, class_="code")]
-            for figure in (board.loss(cell), "r2", "spearman"):
+            told = [Text(f"{board.title(cell[:2])} at {cell[2]}", class_="name")]
+            told.append(Text(name, board.missed(cell, name), "code"))
+            for figure in (board.loss(cell), "skill", "r2", "spearman"):
                 row = board.row(cell, name, figure)
                 between = "" if row is None else words.between(figure, row[1], row[2])
                 told.append(numeral(words.written(figure, row[0] if row else None), between))
@@ -111,7 +112,7 @@ def _added(board: Board) -> list[Part]:
             )
     if not rows:
         return []
-    heads = columns("target", "forecaster", "#loss", "#R²", "#Spearman")
+    heads = columns("target", "forecaster", "#loss", *figure_heads("skill"), "#R²", "#Spearman")
     caption = "boosting_words is the default that also sees emotions and transcripts; boosting_transcript sees the transcript alone."
     return [Part("What words add", drawings, grids=[Grid(heads, rows)], caption=caption)]
 

@@ -150,10 +150,16 @@ class Board:
         return None if row is None else row[0]
 
     def forecasters(self, cell: Cell) -> list[str]:
-        """Those on the time split, the smallest loss first."""
+        """Those on the time split, the smallest loss first; those that missed an origin last, as theirs is of other rows."""
         loss = self.loss(cell)
         names = {row[3] for row in self._rows if row[:3] == cell and row[4:] == ("time", POOLED, loss)}
-        return sorted(names, key=lambda name: (self.value(cell, name, loss), name))
+        return sorted(names, key=lambda name: (bool(self.missed(cell, name)), self.value(cell, name, loss), name))
+
+    def missed(self, cell: Cell, forecaster: str) -> str:
+        """At how many of the origins a forecaster ran; empty where it ran at all of them."""
+        origins, loss = self.origins(cell), self.loss(cell)
+        ran = sum(self.row(cell, forecaster, loss, origin=origin) is not None for origin in origins)
+        return f"{ran} of {words.plural(len(origins), 'origin')}" if ran < len(origins) else ""
 
     def origins(self, cell: Cell) -> list[str]:
         """The origins of the time split, in order."""
@@ -257,14 +263,15 @@ def _leaderboard(board: Board, cell: Cell) -> Grid:
     loss, champion = board.loss(cell), board.evidence.champions.get(cell)
     present = board.forecasters(cell)
     names = [name for name in wanted if any(board.row(cell, one, name) for one in present)]
-    best = {name: _best(board, cell, present, name) for name in (loss, "skill", *names)}
+    everywhere = [one for one in present if not board.missed(cell, one)]
+    best = {name: _best(board, cell, everywhere, name) for name in (loss, "skill", *names)}
     heads = columns(
         "forecaster", *figure_heads(loss, "skill"), f"#{words.label(loss)}, random split", *figure_heads("gap", *names)
     )
     rows = []
     for one in present:
         tag = "champion" if one == champion else "naive" if is_naive(one) else ""
-        told = [Text(one, tag, "code")]
+        told = [Text(one, tag or board.missed(cell, one), "code")]
         own = {
             name: _figure(board, cell, one, name, "best" if best[name] == one else "")
             for name in (loss, "skill", *names)
@@ -276,7 +283,7 @@ def _leaderboard(board: Board, cell: Cell) -> Grid:
 
 
 def _sizes(board: Board, cell: Cell, present: Sequence[str]) -> str:
-    """Split, origins and row counts of a cell; all its forecasters share them."""
+    """Split, origins and row counts of a cell; its forecasters share them, but those that missed an origin."""
     origins, loss = board.origins(cell), board.loss(cell)
     time = board.row(cell, present[0], loss)
     random = next((row for one in present if (row := board.row(cell, one, loss, "random"))), None)

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from assets.clusters.gallery import Exemplar, gallery_html, load_gallery
 from assets.clusters.map import map_html, map_points
 from assets.evaluations import report_words as words
-from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, numeral
+from assets.evaluations.report_sections import Board, Grid, Part, Text, columns, figure_heads, numeral
 from resources.media.store import MediaStore
 from resources.settings import Settings
 from warehouse.connection import Warehouse
@@ -35,7 +35,11 @@ def styles(warehouse: Warehouse, settings: Settings) -> list[Part]:
 
 
 def modalities(board: Board) -> list[Part]:
-    """The same booster on one modality at a time and on everything, beside the default, on the same test rows."""
+    """The same booster on one modality at a time and on everything, beside the default.
+
+    On the same test rows, but where content was fitted later than the first origin: skill is against the naive forecasters on each
+    one's own rows.
+    """
     parts = []
     for cell in board.evidence.cells:
         present = [name for name in VARIANTS if name in board.forecasters(cell)]
@@ -43,12 +47,12 @@ def modalities(board: Board) -> list[Part]:
             continue
         loss, rows = board.loss(cell), []
         for name in (*present, "hist_gradient_boosting"):
-            told = [Text(name, "default" if name not in VARIANTS else "", "code")]
-            for figure in (loss, "r2", "spearman"):
+            told = [Text(name, board.missed(cell, name) or ("default" if name not in VARIANTS else ""), "code")]
+            for figure in (loss, "skill", "r2", "spearman"):
                 row = board.row(cell, name, figure)
                 told.append(numeral(words.written(figure, row[0] if row else None), _between(figure, row)))
             rows.append(("", told))
-        heads = columns("forecaster", f"#{words.label(loss)}", "#R²", "#Spearman")
+        heads = columns("forecaster", *figure_heads(loss, "skill"), "#R²", "#Spearman")
         parts.append(Part(f"{board.title(cell[:2])} at {cell[2]}", grids=[Grid(heads, rows)]))
     return parts
 

@@ -124,6 +124,9 @@ def test_a_forecaster_that_missed_an_origin_is_pooled_over_its_own(predictions, 
     told = found[(found["forecaster"] == "ridge") & (found["origin"] == "all") & (found["split"] == "time")]
     assert set(told.loc[told["slice"] == "all", "n_test"]) == {len(own)}
     assert set(told.loc[told["slice"] == "all", "n_train"]) == {own["n_train"].iloc[0]}
+    rows = [row for row in leaderboard(found) if row["split"] == "time" and row["origin"] == "all"]
+    assert rows[-1]["forecaster"] == "ridge"
+    assert rows[0]["mae"] == min(row["mae"] for row in rows[:-1])
     others = found["forecaster"] != "ridge"
     pd.testing.assert_frame_equal(
         found[others].reset_index(drop=True), figures[figures["forecaster"] != "ridge"].reset_index(drop=True)
