@@ -104,7 +104,7 @@ def test_a_measure_that_looks_like_ids_is_a_measure(house: House) -> None:
 
 def test_counts_that_cannot_be_read_are_flagged_however_many_they_are(house: House) -> None:
     text = (
-        'video_id,views,scraped_at\nKflDSgz4KIc,"1,2 Tr",2025-05-01T10:00:00Z\n3tSvjeJZjGI,12 N,2025-05-01T10:00:00Z\n'
+        'video_id,views,scraped_at\nKflDSgz4KIc,"1,2 mil",2025-05-01T10:00:00Z\n3tSvjeJZjGI,12 T,2025-05-01T10:00:00Z\n'
     )
     result = house.take("a.csv", text)
     assert (result.accepted, result.reasons) == (2, {"bad_count:views": 2})
